@@ -70,4 +70,6 @@ def send_after_commit(task: Task, *args: str, countdown_s: float = 0) -> None:
 
     A worker therefore never sees a row that is not there yet (celery issue #8976).
     """
-    transaction.on_commit(lambda: send_now(task, *args, countdown_s=countdown_s), robust=True)
+    transaction.on_commit(
+        lambda: send_now(task, *args, countdown_s=countdown_s), robust=True
+    )

@@ -1,0 +1,59 @@
+"""The case record's person."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models.functions import Lower
+
+from screening.accounts.models import Site, User
+from screening.accounts.policies import Permission, sites_where
+from screening.core.models import BaseModel
+
+
+class Sex(models.TextChoices):
+    """The values of DICOM (0010,0040) Patient's Sex; empty where it is not known."""
+
+    FEMALE = "F", "Female"
+    MALE = "M", "Male"
+    OTHER = "O", "Other"
+
+
+class PatientQuerySet(models.QuerySet["Patient"]):
+    def visible_to(self, user: User | AnonymousUser) -> PatientQuerySet:
+        """The patients of every site at which ``user`` may view patients."""
+        return self.filter(site__in=sites_where(user, Permission.VIEW_PATIENTS))
+
+
+class Patient(BaseModel):
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
+    mrn = models.CharField("MRN", max_length=64)
+    family_name = models.CharField(max_length=120)
+    given_name = models.CharField(max_length=120, blank=True)
+    birth_date = models.DateField(null=True, blank=True)
+    sex = models.CharField(max_length=1, choices=Sex.choices, blank=True)
+
+    objects = PatientQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("family_name", "given_name")
+        constraints = (
+            models.UniqueConstraint(
+                "site", Lower("mrn"), name="patient_mrn_once_per_site"
+            ),
+        )
+        indexes = (
+            models.Index(
+                "site", Lower("family_name"), "id", name="patient_by_family_name"
+            ),
+            models.Index(
+                "site", Lower("given_name"), "id", name="patient_by_given_name"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.family_name}, {self.given_name}"
+            if self.given_name
+            else self.family_name
+        )
