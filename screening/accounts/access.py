@@ -1,0 +1,54 @@
+"""How a page says who may open it. A page that says nothing is closed to everyone.
+
+``LoginRequiredMiddleware`` turns away whoever has not signed in, and every view carries one of
+the marks below; ``tests/permissions`` fails for a view that has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponseBase
+
+from screening.accounts.policies import Permission, memberships_with
+from screening.core.errors import Forbidden
+
+View = Callable[..., HttpResponseBase]
+
+
+def public(view: View) -> View:
+    """Open to everyone, signed in or not."""
+    open_view: View = login_not_required(view)
+    open_view.access = "public"  # type: ignore[attr-defined]
+    return open_view
+
+
+def signed_in(view: View) -> View:
+    """Open to every active member of any site."""
+    view.access = "signed_in"  # type: ignore[attr-defined]
+    return view
+
+
+def requires(permission: Permission) -> Callable[[View], View]:
+    """Open to people who hold ``permission`` at one site at least; others get 403.
+
+    The view itself still narrows its objects by ``visible_to`` (outsiders: 404) and asks
+    ``policies.require`` for the object's own site before it changes anything.
+    """
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def guarded(
+            request: HttpRequest, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
+            if not memberships_with(request.user, permission).exists():
+                raise Forbidden("Your role does not allow that.")
+            return view(request, *args, **kwargs)
+
+        guarded.access = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return mark
