@@ -1,0 +1,81 @@
+"""What every response gets, whoever wrote the view."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+
+from portal.logs import current_request_id
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+# A caller's id is taken over only when it cannot smuggle anything into log files.
+ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestIdMiddleware:
+    """Gives every request an id: the caller's ``X-Request-ID`` if harmless, else a fresh one."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if ACCEPTED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request.request_id = request_id  # type: ignore[attr-defined]  # read by the audit
+        token = current_request_id.set(request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            current_request_id.reset(token)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class SecurityHeadersMiddleware:
+    """Headers that Django's own security middleware and django-csp do not set."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
+        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        # Patient data must not survive in shared or browser caches. Static files never come
+        # here: WhiteNoise answers them earlier in the chain.
+        if "Cache-Control" not in response:
+            response["Cache-Control"] = "no-store, private"
+        return response
+
+
+class RequestSizeMiddleware:
+    """Refuses a request whose announced body is larger than any upload may be.
+
+    The single file is judged by the intake gate; this only keeps a giant body from being
+    spooled to disk first. A chunked body has no announced length, and Django reads none of it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            announced = int(request.META.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            announced = 0
+        if announced > settings.MAX_REQUEST_BYTES:
+            megabytes = settings.MAX_REQUEST_BYTES // (1024 * 1024)
+            message = f"A request may carry up to {megabytes} MB; send fewer files at a time."
+            response: HttpResponse = JsonResponse(
+                {"code": "request_too_large", "message": message}, status=413
+            )
+            # The body is not read, so the connection cannot be used again.
+            response["Connection"] = "close"
+            return response
+        return self.get_response(request)

@@ -1,0 +1,1 @@
+"""Settings: ``base`` holds what all share; ``embedded``, ``production`` and ``test`` finish it."""

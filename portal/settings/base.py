@@ -1,0 +1,323 @@
+"""What every deployment shape shares. The other modules of this package finish it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery.schedules import crontab
+from csp.constants import NONE, SELF
+from kombu import Queue
+
+from portal.env import Env
+from portal.paths import BASE_DIR
+from portal.pending import there
+
+env = Env(os.environ)
+
+# --- Where things live -------------------------------------------------------------------------
+
+VAR_DIR: Path = env.path("THORASCREEN_VAR", BASE_DIR / "var")
+MEDIA_ROOT: str | Path = VAR_DIR / "media"  # Private: no URL serves it, only views that check.
+STATIC_ROOT: Path = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_URL = "/static/"
+FILE_UPLOAD_TEMP_DIR: str | None = None  # Set beside the media folder where VAR_DIR is ours.
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+# --- Django ------------------------------------------------------------------------------------
+
+DEBUG = False
+ALLOWED_HOSTS: list[str] = []
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+ASGI_APPLICATION = "portal.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+USE_TZ = True
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "portal.apps.PortalConfig",
+    "screening.core.apps.CoreConfig",
+    "screening.audit.apps.AuditConfig",
+    "screening.accounts.apps.AccountsConfig",
+    "screening.patients.apps.PatientsConfig",
+    "screening.studies.apps.StudiesConfig",
+    "screening.inference.apps.InferenceConfig",
+    "screening.reading.apps.ReadingConfig",
+]
+
+MIDDLEWARE = [
+    "portal.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.middleware.SecurityHeadersMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "portal.middleware.RequestSizeMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Default deny: a view that anonymous people may see says so with ``login_not_required``.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "screening.audit.middleware.RequestContextMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "screening.accounts.middleware.ActiveMembershipMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "screening.core.middleware.PortalErrorMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# Per process and small: nothing may rely on two processes seeing the same cache.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# 25 MB a file is the intake gate's rule; one request may carry several files.
+MAX_REQUEST_BYTES = env.integer("MAX_REQUEST_MB", 256, low=26, high=4096) * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 200
+
+# --- People ------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "accounts:login"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60  # seconds
+
+# A session ends half an hour after the last request (each request renews it), and
+# ``SESSION_HARD_AGE_S`` after signing in, whatever happens.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = env.integer("SESSION_IDLE_MINUTES", 30, low=1, high=24 * 60) * 60
+SESSION_HARD_AGE_S = env.integer("SESSION_HARD_HOURS", 12, low=1, high=168) * 60 * 60
+SESSION_SAVE_EVERY_REQUEST = True
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True  # Pages carry the token in their markup; no script reads the cookie.
+CSRF_COOKIE_SAMESITE = "Lax"
+
+# --- What browsers may do ----------------------------------------------------------------------
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "usb",
+    )
+)
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+# --- The API -----------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        *(
+            ["screening.accounts.authentication.ApiTokenAuthentication"]
+            if there("screening.accounts.authentication")
+            else []
+        ),
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["portal.api.DenyUnlessDeclared"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.MultiPartParser",
+        "rest_framework.parsers.FormParser",
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "screening.core.api.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "ThoraScreen",
+    "DESCRIPTION": (
+        "Chest X-ray screening: patients, studies and what the model sees in them. "
+        "Every answer that is not a success has the form {code, message}. "
+        "Results are decision support, not a diagnosis."
+    ),
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+}
+
+# --- Inference ---------------------------------------------------------------------------------
+
+# soft limit < hard limit < lease <= visibility timeout; ``portal.checks`` refuses another order.
+# A job that outlives its lease is taken for dead and sent again; a message that outlives the
+# visibility timeout is delivered a second time although the first is still being worked on.
+INFERENCE_SOFT_LIMIT_S = env.seconds("INFERENCE_SOFT_LIMIT_S", 20)
+INFERENCE_HARD_LIMIT_S = env.seconds("INFERENCE_HARD_LIMIT_S", 30)
+INFERENCE_LEASE_S = env.seconds("INFERENCE_LEASE_S", 45)
+BROKER_VISIBILITY_TIMEOUT_S = env.seconds("BROKER_VISIBILITY_TIMEOUT_S", 120)
+INFERENCE_MAX_ATTEMPTS = env.integer("INFERENCE_MAX_ATTEMPTS", 3, low=1, high=20)
+INFERENCE_RETRY_BASE_S = env.seconds("INFERENCE_RETRY_BASE_S", 2)
+INFERENCE_RESEND_AFTER_S = env.seconds("INFERENCE_RESEND_AFTER_S", 10)
+INFERENCE_SWEEP_EVERY_S = env.seconds("INFERENCE_SWEEP_EVERY_S", 5)
+INFERENCE_RUNTIME = env.choice("RUNTIME", ("litert", "keras"), "litert")
+THORASCREEN_MODEL = env.text("THORASCREEN_MODEL", "")  # A package's folder; empty: the shipped one.
+
+# --- Celery ------------------------------------------------------------------------------------
+
+REDIS_URL = ""  # Each shape sets it, and CELERY_BROKER_URL with it.
+CELERY_BROKER_URL = ""
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # A worker waits for its broker for ever.
+CELERY_BROKER_CONNECTION_TIMEOUT = 1.0
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": BROKER_VISIBILITY_TIMEOUT_S,
+    "socket_connect_timeout": 1.0,  # A web request must not hang when Redis is away.
+    "socket_timeout": 15.0,  # Longer than the blocking read of a worker, which Redis ends itself.
+    "health_check_interval": 10,
+    # How often abandoned messages are looked for. The default is every 10th of every 10 s.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+CELERY_TASK_PUBLISH_RETRY = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+    "timeout": 3,  # seconds for all tries together
+}
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue("default"), Queue("inference")]
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # A misspelt queue is an error, not a silent new one.
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TRACK_STARTED = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SOFT_TIME_LIMIT = INFERENCE_SOFT_LIMIT_S
+CELERY_TASK_TIME_LIMIT = INFERENCE_HARD_LIMIT_S
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 2, low=1, high=256)
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# A worker process that compiles its model on a loaded machine needs longer than the usual 4 s.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep-jobs": {
+        "task": "inference.sweep_jobs",
+        "schedule": INFERENCE_SWEEP_EVERY_S,
+        # A message that waited longer than this is worth nothing: the next one is on its way.
+        "options": {"expires": 3 * INFERENCE_SWEEP_EVERY_S},
+    },
+    "sweep-orphans": {
+        "task": "studies.sweep_orphans",
+        "schedule": crontab(minute="17"),
+        "options": {"expires": 3600},
+    },
+    "clear-expired": {
+        "task": "accounts.clear_expired",
+        "schedule": crontab(minute="41", hour="3"),
+        "options": {"expires": 12 * 3600},
+    },
+}
+
+# --- Logs --------------------------------------------------------------------------------------
+
+# To standard error only: whoever started the process decides where that goes.
+LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "portal.logs.RequestIdFilter"}},
+    "formatters": {
+        "line": {
+            "format": "%(asctime)s %(levelname)s [%(process)d] [%(request_id)s] "
+            "%(name)s: %(message)s"
+        }
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": False},
+        # Celery prints the arguments of every task it receives; ours are ids, yet one line for
+        # each start and each end is noise at thirty results a second.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
+}
