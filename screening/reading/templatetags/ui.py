@@ -1,0 +1,105 @@
+"""What templates need beyond Django's own tags: form controls, navigation, dates, numbers."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django import forms, template
+from django.contrib.auth.models import AnonymousUser
+from django.forms.boundfield import BoundField
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from screening.accounts.models import Membership, User
+from screening.accounts.policies import ROLE_PERMISSIONS, Permission
+
+register = template.Library()
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """The field's widget with the style sheet's class for its kind."""
+    widget = field.field.widget
+    if isinstance(widget, forms.CheckboxInput):
+        css_class = "form-check-input"
+    elif isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
+        css_class = ""
+    elif isinstance(widget, forms.Select):
+        css_class = "form-select"
+    else:
+        css_class = "form-control"
+    if field.errors:
+        css_class = f"{css_class} is-invalid"
+    given = widget.attrs.get("class", "")
+    return field.as_widget(attrs={"class": f"{given} {css_class}".strip()})
+
+
+@register.filter
+def is_checkbox(field: BoundField) -> bool:
+    return isinstance(field.field.widget, forms.CheckboxInput)
+
+
+@register.simple_tag
+def portal_member(user: User | AnonymousUser | str | None) -> dict[str, Any]:
+    """What the header shows of a signed-in person: site, role, and which doors to offer.
+
+    Pages that have no user (an error page drawn outside a request) get an empty dictionary.
+    """
+    if not isinstance(user, User) or not user.is_authenticated:
+        return {}
+    memberships = list(
+        Membership.objects.filter(user=user, is_active=True)
+        .select_related("site")
+        .order_by("created_at")
+    )
+    if not memberships:
+        return {}
+    granted = set().union(*(ROLE_PERMISSIONS[m.role] for m in memberships))
+    return {
+        "sites": ", ".join(m.site.name for m in memberships),
+        "role": memberships[0].get_role_display(),
+        "may_manage_users": Permission.MANAGE_USERS in granted,
+    }
+
+
+def years_between(birth: date, today: date) -> int:
+    """Whole years of age on ``today``."""
+    return today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
+
+
+@register.filter
+def age(birth: date | None) -> str:
+    """``"54 years"``, ``"7 months"`` for infants, ``"5 days"`` for the newborn; else empty."""
+    if birth is None:
+        return ""
+    today = timezone.localdate()
+    years = years_between(birth, today)
+    if years >= 2:
+        return f"{years} years"
+    months = (
+        (today.year - birth.year) * 12
+        + today.month
+        - birth.month
+        - (today.day < birth.day)
+    )
+    if months >= 1:
+        return "1 month" if months == 1 else f"{months} months"
+    days = max((today - birth).days, 0)
+    return "1 day" if days == 1 else f"{days} days"
+
+
+@register.filter
+def percent(share: float) -> str:
+    """A probability as a clinician reads it; never a false ``0 %`` or ``100 %``."""
+    if share >= 0.995:
+        return "> 99 %"
+    if share < 0.005:
+        return "< 1 %"
+    return f"{share * 100:.0f} %"
+
+
+@register.filter
+def share(value: float) -> str:
+    """A number for an HTML attribute, whatever the language of the page."""
+    return f"{value:.4f}"
