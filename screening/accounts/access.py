@@ -41,9 +41,7 @@ def requires(permission: Permission) -> Callable[[View], View]:
 
     def mark(view: View) -> View:
         @wraps(view)
-        def guarded(
-            request: HttpRequest, *args: Any, **kwargs: Any
-        ) -> HttpResponseBase:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not memberships_with(request.user, permission).exists():
                 raise Forbidden("Your role does not allow that.")
             return view(request, *args, **kwargs)

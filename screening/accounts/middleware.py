@@ -26,9 +26,7 @@ class ActiveMembershipMiddleware:
         user = request.user
         if user.is_authenticated and not has_active_membership(user):
             logout(request)
-            messages.error(
-                request, "Your account is not active. Ask your administrator."
-            )
+            messages.error(request, "Your account is not active. Ask your administrator.")
             if request.headers.get("HX-Request") or request.path.startswith("/api/"):
                 return HttpResponse("Your account is not active.", status=401)
             return HttpResponseRedirect(reverse("accounts:login"))

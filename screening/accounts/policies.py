@@ -43,22 +43,16 @@ def roles_with(permission: Permission) -> list[str]:
     return [role for role, granted in ROLE_PERMISSIONS.items() if permission in granted]
 
 
-def memberships_with(
-    user: User | AnonymousUser, permission: Permission
-) -> QuerySet[Membership]:
+def memberships_with(user: User | AnonymousUser, permission: Permission) -> QuerySet[Membership]:
     """The person's active memberships whose role grants ``permission``."""
     if not user.is_authenticated or not user.is_active:
         return Membership.objects.none()
-    return Membership.objects.filter(
-        user=user, is_active=True, role__in=roles_with(permission)
-    )
+    return Membership.objects.filter(user=user, is_active=True, role__in=roles_with(permission))
 
 
 def sites_where(user: User | AnonymousUser, permission: Permission) -> QuerySet[Site]:
     """The sites at which ``user`` holds ``permission``; the root of every ``visible_to``."""
-    return Site.objects.filter(
-        pk__in=memberships_with(user, permission).values("site_id")
-    )
+    return Site.objects.filter(pk__in=memberships_with(user, permission).values("site_id"))
 
 
 def may(user: User | AnonymousUser, permission: Permission, site_id: UUID) -> bool:
@@ -87,10 +81,7 @@ def home_site(user: User | AnonymousUser, permission: Permission) -> Site:
     The oldest membership that grants ``permission``. Raises ``Forbidden`` if there is none.
     """
     membership = (
-        memberships_with(user, permission)
-        .select_related("site")
-        .order_by("created_at")
-        .first()
+        memberships_with(user, permission).select_related("site").order_by("created_at").first()
     )
     if membership is None:
         raise Forbidden("Your role at this site does not allow that.")

@@ -20,9 +20,7 @@ class RequestContextMiddleware:
         signed_in = user is not None and user.is_authenticated
         origin = Origin(
             actor_id=user.pk if user is not None and signed_in else None,
-            actor_name=user.get_username()
-            if user is not None and signed_in
-            else "anonymous",
+            actor_name=user.get_username() if user is not None and signed_in else "anonymous",
             request_id=getattr(request, "request_id", ""),
             remote_addr=request.META.get("REMOTE_ADDR") or None,
         )

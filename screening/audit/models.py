@@ -27,9 +27,7 @@ class Event(models.Model):
     action = models.CharField(max_length=60)
     object_type = models.CharField(max_length=40, blank=True)
     object_id = models.CharField(max_length=64, blank=True)
-    outcome = models.CharField(
-        max_length=10, choices=Outcome.choices, default=Outcome.OK
-    )
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.OK)
     request_id = models.CharField(max_length=64, blank=True)
     remote_addr = models.GenericIPAddressField(null=True)
     detail = models.JSONField(default=dict, blank=True)
@@ -37,9 +35,7 @@ class Event(models.Model):
     class Meta:
         ordering = ("-id",)
         indexes = (
-            models.Index(
-                fields=("object_type", "object_id", "-id"), name="audit_by_object"
-            ),
+            models.Index(fields=("object_type", "object_id", "-id"), name="audit_by_object"),
             models.Index(fields=("actor_id", "-id"), name="audit_by_actor"),
             models.Index(fields=("site_id", "-id"), name="audit_by_site"),
         )

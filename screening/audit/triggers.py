@@ -35,9 +35,7 @@ def drop(connection: Any) -> None:
     """Remove the triggers: for reversing the migration and for emptying a test database."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(
-                "DROP TRIGGER IF EXISTS audit_event_no_change ON audit_event"
-            )
+            cursor.execute("DROP TRIGGER IF EXISTS audit_event_no_change ON audit_event")
         else:
             for verb in ("update", "delete"):
                 cursor.execute(f"DROP TRIGGER IF EXISTS audit_event_no_{verb}")

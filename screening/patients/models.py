@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models.functions import Lower
 
 from screening.accounts.models import Site, User
 from screening.accounts.policies import Permission, sites_where
 from screening.core.models import BaseModel
+from screening.patients.fields import KeyField
+from screening.patients.normalise import mrn_key, name_key
 
 
 class Sex(models.TextChoices):
@@ -26,34 +27,36 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
 
 class Patient(BaseModel):
+    """One person at one site. The ``*_key`` columns are derived, and are what is searched."""
+
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
     mrn = models.CharField("MRN", max_length=64)
     family_name = models.CharField(max_length=120)
     given_name = models.CharField(max_length=120, blank=True)
     birth_date = models.DateField(null=True, blank=True)
     sex = models.CharField(max_length=1, choices=Sex.choices, blank=True)
+    mrn_key = KeyField(of="mrn", by=mrn_key)
+    family_key = KeyField(of="family_name", by=name_key)
+    given_key = KeyField(of="given_name", by=name_key)
 
     objects = PatientQuerySet.as_manager()
 
     class Meta:
-        ordering = ("family_name", "given_name")
+        ordering = ("family_key", "given_key", "id")
         constraints = (
-            models.UniqueConstraint(
-                "site", Lower("mrn"), name="patient_mrn_once_per_site"
-            ),
+            # Also the index of searches by record number.
+            models.UniqueConstraint(fields=("site", "mrn_key"), name="patient_mrn_once_per_site"),
         )
         indexes = (
             models.Index(
-                "site", Lower("family_name"), "id", name="patient_by_family_name"
+                fields=("site", "family_key", "given_key", "id"),
+                name="patient_by_family_name",
             ),
             models.Index(
-                "site", Lower("given_name"), "id", name="patient_by_given_name"
+                fields=("site", "given_key", "family_key", "id"),
+                name="patient_by_given_name",
             ),
         )
 
     def __str__(self) -> str:
-        return (
-            f"{self.family_name}, {self.given_name}"
-            if self.given_name
-            else self.family_name
-        )
+        return f"{self.family_name}, {self.given_name}" if self.given_name else self.family_name
