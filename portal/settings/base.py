@@ -24,6 +24,12 @@ STATIC_ROOT: Path = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_URL = "/static/"
 FILE_UPLOAD_TEMP_DIR: str | None = None  # Set beside the media folder where VAR_DIR is ours.
+FILE_UPLOAD_HANDLERS = [
+    # First, so that a file over the limit is dropped while it arrives, whatever the entrance.
+    "screening.studies.uploads.SizeLimitHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 

@@ -29,6 +29,6 @@ FILE_UPLOAD_TEMP_DIR = str(VAR_DIR / "run" / "uploads")
 make_private_folder(VAR_DIR / "run" / "uploads")
 
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "screening.studies.storage.DurableFileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
 }

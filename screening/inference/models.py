@@ -40,9 +40,7 @@ class ModelVersion(BaseModel):
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: User | AnonymousUser) -> JobQuerySet:
-        return self.filter(
-            image__study__site__in=sites_where(user, Permission.VIEW_STUDIES)
-        )
+        return self.filter(image__study__site__in=sites_where(user, Permission.VIEW_STUDIES))
 
 
 class Job(BaseModel):
@@ -55,9 +53,7 @@ class Job(BaseModel):
     """
 
     image = models.OneToOneField(Image, on_delete=models.PROTECT, related_name="job")
-    status = models.CharField(
-        max_length=10, choices=Status.choices, default=Status.QUEUED
-    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     manual_retries = models.PositiveSmallIntegerField(default=0)
     available_at = models.DateTimeField()
@@ -96,9 +92,7 @@ class Job(BaseModel):
 
 class ResultQuerySet(models.QuerySet["Result"]):
     def visible_to(self, user: User | AnonymousUser) -> ResultQuerySet:
-        return self.filter(
-            image__study__site__in=sites_where(user, Permission.VIEW_STUDIES)
-        )
+        return self.filter(image__study__site__in=sites_where(user, Permission.VIEW_STUDIES))
 
 
 class Result(BaseModel):

@@ -38,13 +38,9 @@ class Study(BaseModel):
     """
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="studies")
-    patient = models.ForeignKey(
-        Patient, on_delete=models.PROTECT, related_name="studies"
-    )
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
     uploaded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    status = models.CharField(
-        max_length=10, choices=Status.choices, default=Status.QUEUED
-    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     taken_on = models.DateField(null=True, blank=True)
 
     objects = StudyQuerySet.as_manager()
@@ -53,9 +49,7 @@ class Study(BaseModel):
         ordering = ("-created_at", "-id")
         verbose_name_plural = "studies"
         indexes = (
-            models.Index(
-                fields=("site", "-created_at", "-id"), name="study_by_site_newest"
-            ),
+            models.Index(fields=("site", "-created_at", "-id"), name="study_by_site_newest"),
             models.Index(
                 fields=("site", "status", "-created_at", "-id"),
                 name="study_by_site_status",
@@ -83,9 +77,7 @@ class Image(BaseModel):
     """
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="images")
-    status = models.CharField(
-        max_length=10, choices=Status.choices, default=Status.QUEUED
-    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     sha256 = models.CharField(max_length=64)
     original_name = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=8)
@@ -108,9 +100,7 @@ class Image(BaseModel):
     class Meta:
         ordering = ("created_at", "id")
         constraints = (
-            models.UniqueConstraint(
-                fields=("study", "sha256"), name="image_once_per_study"
-            ),
+            models.UniqueConstraint(fields=("study", "sha256"), name="image_once_per_study"),
         )
 
     def __str__(self) -> str:

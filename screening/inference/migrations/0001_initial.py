@@ -157,9 +157,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-created_at",),
-                "indexes": [
-                    models.Index(fields=["label", "image"], name="result_by_label")
-                ],
+                "indexes": [models.Index(fields=["label", "image"], name="result_by_label")],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("image", "model_version"),

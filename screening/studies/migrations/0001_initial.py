@@ -135,9 +135,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="study",
-            index=models.Index(
-                fields=["site", "-created_at", "-id"], name="study_by_site_newest"
-            ),
+            index=models.Index(fields=["site", "-created_at", "-id"], name="study_by_site_newest"),
         ),
         migrations.AddIndex(
             model_name="study",
@@ -148,9 +146,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="study",
-            index=models.Index(
-                fields=["patient", "-created_at"], name="study_by_patient"
-            ),
+            index=models.Index(fields=["patient", "-created_at"], name="study_by_patient"),
         ),
         migrations.AddConstraint(
             model_name="image",
