@@ -1,0 +1,83 @@
+"""Every static check, each with one line that says how it went: ``python -m tests.lint``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def throwaway_production(folder: str) -> dict[str, str]:
+    """An environment with which the production settings start, and nothing secret in it."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "portal.settings.production",
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "ALLOWED_HOSTS": "portal.example.org",
+        "CSRF_TRUSTED_ORIGINS": "https://portal.example.org",
+        "TLS": "proxy",
+        "DATABASE_URL": "postgresql://portal@localhost/portal",
+        "DATABASE_PASSWORD": secrets.token_urlsafe(16),
+        "REDIS_URL": "redis://localhost:6379/0",
+        "REDIS_PASSWORD": secrets.token_urlsafe(16),
+        "THORASCREEN_VAR": folder,
+    }
+
+
+def main() -> int:
+    program = Path(sys.executable).parent
+    python = sys.executable
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        production = throwaway_production(folder)
+        embedded = {"THORASCREEN_VAR": f"{folder}/embedded"}
+        checks: list[tuple[str, list[str], dict[str, str]]] = [
+            ("ruff check", [str(program / "ruff"), "check", "."], {}),
+            ("ruff format", [str(program / "ruff"), "format", "--check", "."], {}),
+            ("import-linter", [str(program / "lint-imports"), "--no-cache"], {}),
+            ("mypy", [str(program / "mypy")], {}),
+            (
+                "makemigrations --check",
+                [python, "manage.py", "makemigrations", "--check", "--dry-run"],
+                embedded,
+            ),
+            (
+                "check --deploy",
+                [python, "manage.py", "check", "--deploy", "--fail-level", "INFO"],
+                production,
+            ),
+            (
+                "API schema",
+                [python, "manage.py", "spectacular", "--validate", "--fail-on-warn"],
+                embedded,
+            ),
+        ]
+        for name, command, extra in checks:
+            started = time.monotonic()
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **extra},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            verdict = "ok" if done.returncode == 0 else "FAILED"
+            print(f"{name:<24} {verdict:<7} {time.monotonic() - started:5.1f} s", flush=True)
+            if done.returncode != 0:
+                failed.append(name)
+                print(done.stdout + done.stderr, flush=True)
+    if failed:
+        print(f"lint: {', '.join(failed)} failed.")
+        return 1
+    print("lint: all clean.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
