@@ -77,12 +77,7 @@ def age(birth: date | None) -> str:
     years = years_between(birth, today)
     if years >= 2:
         return f"{years} years"
-    months = (
-        (today.year - birth.year) * 12
-        + today.month
-        - birth.month
-        - (today.day < birth.day)
-    )
+    months = (today.year - birth.year) * 12 + today.month - birth.month - (today.day < birth.day)
     if months >= 1:
         return "1 month" if months == 1 else f"{months} months"
     days = max((today - birth).days, 0)
@@ -91,12 +86,12 @@ def age(birth: date | None) -> str:
 
 @register.filter
 def percent(share: float) -> str:
-    """A probability as a clinician reads it; never a false ``0 %`` or ``100 %``."""
+    """A probability as a clinician reads it; never a false ``0%`` or ``100%``."""
     if share >= 0.995:
-        return "> 99 %"
+        return "> 99%"
     if share < 0.005:
-        return "< 1 %"
-    return f"{share * 100:.0f} %"
+        return "< 1%"
+    return f"{share * 100:.0f}%"
 
 
 @register.filter

@@ -1,0 +1,148 @@
+"""What the pages show of a study and its images, worked out once so that templates stay plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from django.utils import timezone
+
+from screening.inference.models import Job, Label, Result
+from screening.studies.models import OPEN_STATUSES, Image, Status, Study
+
+# Below this share no class stands out, and the page says so in words.
+UNSURE_BELOW = 0.6
+
+_STATUS_LETTERS = {
+    Status.QUEUED: "q",
+    Status.RUNNING: "r",
+    Status.DONE: "d",
+    Status.FAILED: "f",
+    Status.REFUSED: "x",
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One class of a result: its name, its calibrated share, and whether it is the largest."""
+
+    label: str
+    name: str
+    share: float
+    is_top: bool
+
+
+@dataclass(frozen=True)
+class ImageCard:
+    """One image with the newest answer of the model, if there is one."""
+
+    image: Image
+    job: Job | None
+    result: Result | None
+
+    @property
+    def status(self) -> str:
+        return self.image.status
+
+    @property
+    def is_open(self) -> bool:
+        return self.image.status in OPEN_STATUSES
+
+    @property
+    def name(self) -> str:
+        """What the sender called the file; DICOM exports often call it nothing."""
+        return self.image.original_name or "Unnamed image"
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The classes in a fixed order, so that the eye finds each at the same place."""
+        if self.result is None:
+            return []
+        shares = self.result.probabilities
+        return [
+            Bar(label.value, str(label.label), shares[label.value], label == self.result.label)
+            for label in Label
+        ]
+
+    @property
+    def top_share(self) -> float:
+        return self.result.probabilities[self.result.label] if self.result else 0.0
+
+    @property
+    def is_unsure(self) -> bool:
+        return self.result is not None and self.top_share < UNSURE_BELOW
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds from the arrival of the image to its result."""
+        if self.result is None:
+            return 0.0
+        return max((self.result.created_at - self.image.created_at).total_seconds(), 0.0)
+
+
+@dataclass(frozen=True)
+class StudyCard:
+    """A study with its images, ready for a page."""
+
+    study: Study
+    images: list[ImageCard] = field(default_factory=list)
+
+    @cached_property
+    def is_open(self) -> bool:
+        return self.study.status in OPEN_STATUSES or any(card.is_open for card in self.images)
+
+    @cached_property
+    def state(self) -> str:
+        """A short text that changes whenever something to be seen changes.
+
+        The study's letter, a dot, and one letter for each image in order: ``r.dq``. A page sends
+        it back when it asks for news, and gets only what is new.
+        """
+        letters = "".join(_STATUS_LETTERS[Status(card.status)] for card in self.images)
+        return f"{_STATUS_LETTERS[Status(self.study.status)]}.{letters}"
+
+    def news_since(self, seen: str) -> tuple[list[ImageCard], list[ImageCard]]:
+        """The images that have changed since ``seen``, and those that were not there yet."""
+        known = seen.partition(".")[2]
+        now = self.state.partition(".")[2]
+        changed = [
+            card
+            for card, then, letter in zip(self.images, known, now, strict=False)
+            if then != letter
+        ]
+        return changed, self.images[len(known) :]
+
+    def poll_every(self, now: datetime | None = None) -> str:
+        """How often a page should ask for news: eagerly at first, then ever more patiently."""
+        newest = max(
+            (card.job.available_at if card.job else card.image.created_at for card in self.images),
+            default=self.study.created_at,
+        )
+        waited = (now or timezone.now()) - newest
+        if waited < timedelta(minutes=1):
+            return "700ms"
+        return "3s" if waited < timedelta(minutes=10) else "15s"
+
+    @property
+    def summary(self) -> str:
+        """One sentence for people who hear the page instead of seeing it."""
+        parts = [
+            f"{card.name}: {card.result.get_label_display()}, {card.top_share:.0%}"
+            if card.result is not None
+            else f"{card.name}: {card.image.get_status_display().lower()}"
+            for card in self.images
+        ]
+        return ". ".join(parts)
+
+
+def card_of(image: Image) -> ImageCard:
+    """The card of an image whose ``job`` and ``results`` were fetched along with it."""
+    results: Iterable[Result] = image.results.all() if image.status == Status.DONE else ()
+    newest = max(results, key=lambda result: result.created_at, default=None)
+    return ImageCard(image=image, job=getattr(image, "job", None), result=newest)
+
+
+def card_of_study(study: Study) -> StudyCard:
+    return StudyCard(study=study, images=[card_of(image) for image in study.images.all()])

@@ -1,0 +1,46 @@
+"""The filters above the history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from screening.core.errors import InvalidInput
+from screening.inference.models import Label
+from screening.reading.selectors import HistoryFilter
+from screening.studies.models import Status
+
+_ANY = ("", "Any")
+
+
+class DayInput(forms.DateInput):
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class HistoryFilterForm(forms.Form):
+    """Status, class and a span of days; every part may be left out."""
+
+    status = forms.ChoiceField(
+        required=False,
+        choices=[_ANY, ("open", "In progress"), *Status.choices],
+    )
+    label = forms.ChoiceField(label="Class", required=False, choices=[_ANY, *Label.choices])
+    since = forms.DateField(label="From", required=False, widget=DayInput())
+    until = forms.DateField(label="To", required=False, widget=DayInput())
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and since > until:
+            self.add_error("until", "The last day lies before the first.")
+        return cleaned
+
+    def wanted(self) -> HistoryFilter:
+        """The filter, once the form is valid."""
+        if not self.is_valid():
+            raise InvalidInput("The filter is not valid.")
+        return HistoryFilter(**self.cleaned_data)
