@@ -50,7 +50,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def _holds(name: str, check: Callable[[], None]) -> bool:
     try:
         check()
-    except (OSError, ValueError, LookupError, DatabaseError, redis.RedisError) as error:
+    except (OSError, ValueError, TypeError, LookupError, DatabaseError, redis.RedisError) as error:
         # The type only: messages of drivers quote hosts, users and sometimes passwords.
         logger.warning("not ready: %s (%s)", name, type(error).__name__)
         return False
@@ -88,11 +88,7 @@ def check_storage() -> None:
 def check_model() -> None:
     """The model package is complete: every file its manifest names has the hash it names."""
     manifest_path = model_folder() / "manifest.json"
-    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-    files: dict[str, str] = {
-        name: entry["sha256"] if isinstance(entry, dict) else entry
-        for name, entry in manifest["files"].items()
-    }
+    files: dict[str, str] = json.loads(manifest_path.read_text(encoding="utf-8"))["sha256"]
     if not files:
         raise ValueError("the manifest names no files")
     for name, wanted in files.items():
@@ -106,7 +102,9 @@ def model_folder() -> Path:
     """The folder of the served package: the configured one, else the one that ships."""
     if settings.THORASCREEN_MODEL:
         return Path(settings.THORASCREEN_MODEL)
-    return next(iter(sorted((BASE_DIR / "ml" / "models").glob("*/manifest.json")))).parent
+    released = BASE_DIR / "ml" / "models"
+    active = json.loads((released / "active.json").read_text(encoding="utf-8"))
+    return released / str(active["package"])
 
 
 @lru_cache(maxsize=16)

@@ -61,7 +61,8 @@ def main() -> int:
         call_command(
             "setup_site",
             site=os.environ.get("SITE_NAME") or "First site",
-            first_login_file=str(settings.VAR_DIR / "first-login.txt"),
+            first_login_file=settings.VAR_DIR / "first-login.txt",
+            address=os.environ.get("PORTAL_ADDRESS", ""),
         )
     except ImproperlyConfigured as error:
         print(f"ThoraScreen cannot start: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ urlpatterns = [
     path("api/v1/", include("portal.api_urls")),
     *(
         path("", include(f"screening.{room}.urls"))
-        for room in ("accounts", "patients", "studies", "reading")
+        for room in ("accounts", "patients", "studies", "inference", "reading")
         if there(f"screening.{room}.urls")
     ),
 ]

@@ -15,7 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from portal.env import celery_broker_url, postgres_from_url, with_password
 from portal.paths import BASE_DIR
 from portal.settings.base import *
-from portal.settings.base import CONTENT_SECURITY_POLICY, VAR_DIR, env
+from portal.settings.base import CONTENT_SECURITY_POLICY as BASE_POLICY
+from portal.settings.base import VAR_DIR, env
 
 WEAK_SECRET_WORDS = ("changeme", "change-me", "secret", "insecure", "password", "example", "test")
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
@@ -102,7 +103,9 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-session"
 CSRF_COOKIE_NAME = "__Host-csrf"
-CONTENT_SECURITY_POLICY["DIRECTIVES"]["upgrade-insecure-requests"] = True
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {**BASE_POLICY["DIRECTIVES"], "upgrade-insecure-requests": True}
+}
 
 # --- Database and broker -----------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ if _broker.scheme == "redis" and not _broker.password:
 MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
 STATIC_ROOT = env.path("STATIC_ROOT", BASE_DIR / "staticfiles")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "screening.studies.storage.DurableFileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
