@@ -96,29 +96,21 @@ def _store(
     checked: gate.CheckedImage,
     original_name: str,
 ) -> Image:
-    """Write the files, then the rows in one transaction; undo the files if the rows fail."""
+    """Write the files, then the rows in one transaction."""
     image_id = uuid4()
-    stored: list[str] = []
-    rolled_back_for_sure = True
-    try:
-        for suffix, data in (
-            (checked.extension, checked.data),
-            (".display.jpg", checked.display),
-            (".thumbnail.jpg", checked.thumbnail),
-        ):
-            stored.append(storage.put(storage.new_name(storage.IMAGES, image_id, suffix), data))
+    contents = (
+        (checked.extension, checked.data),
+        (".display.jpg", checked.display),
+        (".thumbnail.jpg", checked.thumbnail),
+    )
+    with storage.FilesOfRows() as files:
+        names = [
+            files.put(storage.new_name(storage.IMAGES, image_id, suffix), data)
+            for suffix, data in contents
+        ]
         with transaction.atomic(durable=True):
-            image = _insert(actor, patient, study_id, checked, original_name, image_id, stored)
-            # If the commit itself fails, for instance because the connection broke, nobody knows
-            # whether the row is there. A file too many is swept; a row without its file is lost.
-            rolled_back_for_sure = False
-    except IntegrityError:
-        storage.discard(*stored)
-        raise
-    except BaseException:
-        if rolled_back_for_sure:
-            storage.discard(*stored)
-        raise
+            image = _insert(actor, patient, study_id, checked, original_name, image_id, names)
+            files.keep()
     return image
 
 

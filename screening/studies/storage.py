@@ -18,11 +18,13 @@ from uuid import UUID, uuid4
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import IntegrityError
 from django.utils import timezone
 
 logger = logging.getLogger(__name__)
 
 IMAGES = "images"
+HEATMAPS = "heatmaps"
 ORPHAN_AGE = timedelta(days=1)
 """Far longer than any upload takes, so that a file whose row is about to come is never swept."""
 
@@ -82,6 +84,43 @@ def discard(*names: str) -> None:
             default_storage.delete(name)
         except OSError as error:
             logger.warning("%s is left to the sweeper: %s", name, type(error).__name__)
+
+
+class FilesOfRows:
+    """Files that stay only if the rows that point at them do.
+
+    ::
+
+        with FilesOfRows() as files:
+            name = files.put(name, data)
+            with transaction.atomic(durable=True):
+                ...  # make the rows
+                files.keep()  # last: from here on the commit alone decides
+
+    Without ``keep`` the files are removed at the end of the block. If the commit itself fails,
+    for instance because the connection broke, nobody knows whether the rows are there: a file
+    too many is swept later, a row without its file would be lost.
+    """
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._kept = False
+
+    def put(self, name: str, data: bytes) -> str:
+        stored = put(name, data)
+        self._names.append(stored)
+        return stored
+
+    def keep(self) -> None:
+        self._kept = True
+
+    def __enter__(self) -> FilesOfRows:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        refused_by_database = kind is not None and issubclass(kind, IntegrityError)
+        if refused_by_database or not self._kept:
+            discard(*self._names)
 
 
 def register_folder(folder: str, names_in_use: NamesInUse) -> None:

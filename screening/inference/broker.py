@@ -1,0 +1,32 @@
+"""The messages that tell workers of a job. They are hints: the job's row is the truth."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import current_app
+from kombu.exceptions import ChannelError, OperationalError
+
+from screening.core.tasks import send_now
+
+QUEUE = "inference"
+
+
+def send_job(job_id: UUID, *, countdown_s: float = 0) -> bool:
+    """Send a job's message; return whether the broker took it."""
+    from screening.inference.tasks import run_job  # tasks stand above services
+
+    return send_now(run_job, str(job_id), countdown_s=countdown_s)
+
+
+def messages_waiting() -> int | None:
+    """How many messages wait in the inference queue; ``None`` when the broker is away."""
+    connection = current_app.connection_for_write()
+    try:
+        with connection:
+            channel = connection.default_channel
+            return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
+    except ChannelError:
+        return 0  # Redis keeps no empty queues.
+    except (*connection.connection_errors, OperationalError, OSError):
+        return None

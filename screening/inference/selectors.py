@@ -1,0 +1,63 @@
+"""Reading jobs and results, for the views of this floor and those above."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+
+from screening.accounts.models import User
+from screening.inference.models import Job, Result
+from screening.studies.models import Image, Study
+
+StudyRows = QuerySet[Study, Study]
+
+
+def latest_result(image: Image) -> Result | None:
+    """The newest result of ``image``; asks the database only where nothing was prefetched."""
+    return next(iter(image.results.all()), None)
+
+
+def job_of(image: Image) -> Job | None:
+    """The job of ``image``; every stored image has one, unless it is older than this portal."""
+    try:
+        return image.job
+    except Job.DoesNotExist:
+        return None
+
+
+def with_results(studies: StudyRows) -> StudyRows:
+    """``studies`` with their images, jobs, results and models, in a fixed number of queries."""
+    results = Result.objects.select_related("model_version").defer(
+        "receipt", "model_version__manifest"
+    )
+    images = Image.objects.select_related("job").prefetch_related(Prefetch("results", results))
+    return studies.prefetch_related(Prefetch("images", images))
+
+
+def with_label(studies: StudyRows, label: str) -> StudyRows:
+    """The ``studies`` with an image in which a model saw ``label``."""
+    return studies.filter(pk__in=Result.objects.filter(label=label).values("image__study_id"))
+
+
+def get_result_of_image(user: User | AnonymousUser, image_id: UUID) -> Result:
+    """The newest result of an image, or ``Http404`` where there is none that ``user`` may see."""
+    image = get_object_or_404(Image.objects.visible_to(user), pk=image_id)
+    result = (
+        Result.objects.visible_to(user)
+        .filter(image=image)
+        .select_related("image__study", "model_version")
+        .first()
+    )
+    if result is None:
+        raise Http404
+    return result
+
+
+def heatmap_names_in_use(keys: Collection[UUID]) -> set[str]:
+    """The stored names that the results with these keys point at."""
+    return set(Result.objects.filter(pk__in=keys).values_list("heatmap", flat=True))
