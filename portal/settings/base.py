@@ -79,7 +79,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Default deny: a view that anonymous people may see says so with ``login_not_required``.
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "screening.accounts.middleware.SignInRequiredMiddleware",
     "screening.audit.middleware.RequestContextMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "screening.accounts.middleware.ActiveMembershipMiddleware",
@@ -125,6 +125,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+EMAIL_HOST = ""  # No mail server: invitation and reset links are shown to the admin instead.
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60  # seconds
 
 # A session ends half an hour after the last request (each request renews it), and

@@ -32,17 +32,19 @@ def signed_in(view: View) -> View:
     return view
 
 
-def requires(permission: Permission) -> Callable[[View], View]:
+def requires(permission: Permission, *, asked_later: bool = False) -> Callable[[View], View]:
     """Open to people who hold ``permission`` at one site at least; others get 403.
 
     The view itself still narrows its objects by ``visible_to`` (outsiders: 404) and asks
-    ``policies.require`` for the object's own site before it changes anything.
+    ``policies.require`` for the object's own site before it changes anything. With
+    ``asked_later`` that is the only question: for pages about an object whose very existence
+    outsiders must not learn, where 403 before 404 would be a hint.
     """
 
     def mark(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if not memberships_with(request.user, permission).exists():
+            if not asked_later and not memberships_with(request.user, permission).exists():
                 raise Forbidden("Your role does not allow that.")
             return view(request, *args, **kwargs)
 

@@ -68,11 +68,17 @@ def require(user: User | AnonymousUser, permission: Permission, site_id: UUID) -
         raise Forbidden("Your role at this site does not allow that.")
 
 
+def home_site_id(user: User | AnonymousUser) -> UUID | None:
+    """The site that a person belongs to (the oldest active membership's), ``None`` for nobody's."""
+    if not user.is_authenticated or not user.is_active:
+        return None
+    active = Membership.objects.filter(user=user, is_active=True)
+    return active.order_by("created_at").values_list("site_id", flat=True).first()
+
+
 def has_active_membership(user: User | AnonymousUser) -> bool:
     """Whether the person belongs anywhere at all; if not, every request is refused."""
-    if not user.is_authenticated or not user.is_active:
-        return False
-    return Membership.objects.filter(user=user, is_active=True).exists()
+    return home_site_id(user) is not None
 
 
 def home_site(user: User | AnonymousUser, permission: Permission) -> Site:

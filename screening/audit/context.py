@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,26 +11,33 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Origin:
-    """The part of an audit event that is the same for everything done in one request."""
+    """The part of an audit event that is the same for everything done in one request.
+
+    ``site_id`` is the actor's own site, for acts on things that belong to no site.
+    """
 
     actor_id: UUID | None = None
     actor_name: str = ""
     request_id: str = ""
     remote_addr: str | None = None
+    site_id: UUID | None = None
 
 
 SYSTEM = Origin(actor_name="system")
-_current: ContextVar[Origin] = ContextVar("audit_origin", default=SYSTEM)
+# A question, not an answer: who acts may only be settled inside the request (a log-in, an API
+# token), and asking for it costs a look at the session that most requests need not pay here.
+_current: ContextVar[Callable[[], Origin]] = ContextVar("audit_origin", default=lambda: SYSTEM)
 
 
 def current_origin() -> Origin:
-    return _current.get()
+    return _current.get()()
 
 
 @contextmanager
-def acting_as(origin: Origin) -> Iterator[None]:
-    """Attribute everything recorded inside the block to ``origin``."""
-    token = _current.set(origin)
+def acting_as(origin: Origin | Callable[[], Origin]) -> Iterator[None]:
+    """Attribute everything recorded inside the block to ``origin`` (or what it then returns)."""
+    ask = origin if callable(origin) else lambda: origin
+    token = _current.set(ask)
     try:
         yield
     finally:

@@ -1,28 +1,53 @@
-"""Tells the audit record who is behind a request."""
+"""Tells the audit record who is behind a request, and records what the portal refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from screening.audit.context import Origin, acting_as
+from screening.audit.models import Outcome
+from screening.audit.services import record
 
 
 class RequestContextMiddleware:
-    """Sets the audit origin for one request; must stand after authentication."""
+    """Sets the audit origin for one request, and leaves one event for each 403.
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    Every way to a 403 passes here (a page, the API, a forged form), so this is the one place
+    that records a denial. Anonymous people are not told no but asked to sign in, and what they
+    try leaves no rows: they could fill the table.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        user = getattr(request, "user", None)
-        signed_in = user is not None and user.is_authenticated
-        origin = Origin(
-            actor_id=user.pk if user is not None and signed_in else None,
-            actor_name=user.get_username() if user is not None and signed_in else "anonymous",
-            request_id=getattr(request, "request_id", ""),
-            remote_addr=request.META.get("REMOTE_ADDR") or None,
-        )
-        with acting_as(origin):
-            return self.get_response(request)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with acting_as(lambda: origin_of(request)):
+            response = self.get_response(request)
+            if response.status_code == 403 and request.user.is_authenticated:
+                _record_denial(request)
+            return response
+
+
+def origin_of(request: HttpRequest) -> Origin:
+    """Who acts in ``request`` as it stands now; API tokens settle it only inside the view."""
+    user = getattr(request, "user", None)
+    known = user is not None and user.is_authenticated
+    return Origin(
+        actor_id=user.pk if user is not None and known else None,
+        actor_name=user.get_username() if user is not None and known else "anonymous",
+        request_id=getattr(request, "request_id", ""),
+        remote_addr=request.META.get("REMOTE_ADDR") or None,
+        site_id=getattr(request, "home_site_id", None) if known else None,
+    )
+
+
+def _record_denial(request: HttpRequest) -> None:
+    """One event that names the address asked for and the object in it, never the query."""
+    match = request.resolver_match
+    detail = {"method": request.method or "", "route": match.view_name if match else ""}
+    named = (str(v) for v in match.kwargs.values() if isinstance(v, UUID)) if match else iter(())
+    record("access.deny", outcome=Outcome.DENIED, object_id=next(named, ""), detail=detail)
