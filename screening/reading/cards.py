@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -10,6 +9,7 @@ from functools import cached_property
 from django.utils import timezone
 
 from screening.inference.models import Job, Label, Result
+from screening.inference.selectors import job_of, latest_result
 from screening.studies.models import OPEN_STATUSES, Image, Status, Study
 
 # Below this share no class stands out, and the page says so in words.
@@ -139,9 +139,8 @@ class StudyCard:
 
 def card_of(image: Image) -> ImageCard:
     """The card of an image whose ``job`` and ``results`` were fetched along with it."""
-    results: Iterable[Result] = image.results.all() if image.status == Status.DONE else ()
-    newest = max(results, key=lambda result: result.created_at, default=None)
-    return ImageCard(image=image, job=getattr(image, "job", None), result=newest)
+    result = latest_result(image) if image.status == Status.DONE else None
+    return ImageCard(image=image, job=job_of(image), result=result)
 
 
 def card_of_study(study: Study) -> StudyCard:

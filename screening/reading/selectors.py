@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from screening.accounts.policies import Permission, memberships_with
 from screening.core.errors import InvalidInput
-from screening.inference.models import Result
+from screening.inference.selectors import StudyRows, with_label, with_results
 from screening.patients.models import Patient
 from screening.reading.cards import StudyCard, card_of_study
-from screening.studies.models import OPEN_STATUSES, Image, Status, Study, StudyQuerySet
+from screening.studies.models import OPEN_STATUSES, Image, Status, Study
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -66,15 +66,11 @@ def rights_at(user: User | AnonymousUser, site_id: UUID) -> Rights:
     )
 
 
-def studies_for(user: User | AnonymousUser) -> StudyQuerySet:
-    """Every study that ``user`` may see, with all that a card needs in four queries."""
-    images = Image.objects.select_related("job").prefetch_related(
-        Prefetch("results", Result.objects.select_related("model_version"))
-    )
-    return (
+def studies_for(user: User | AnonymousUser) -> StudyRows:
+    """Every study that ``user`` may see, with all that a card needs in three queries."""
+    return with_results(
         Study.objects.visible_to(user)
         .select_related("patient", "uploaded_by")
-        .prefetch_related(Prefetch("images", images))
         .order_by("-created_at", "-id")
     )
 
@@ -109,14 +105,13 @@ def patient_timeline(
     return _page(studies_for(user).filter(patient=patient), before=before, after=after)
 
 
-def _narrow(studies: StudyQuerySet, wanted: HistoryFilter) -> StudyQuerySet:
+def _narrow(studies: StudyRows, wanted: HistoryFilter) -> StudyRows:
     if wanted.status == "open":
         studies = studies.filter(status__in=OPEN_STATUSES)
     elif wanted.status:
         studies = studies.filter(status=wanted.status)
     if wanted.label:
-        found = Result.objects.filter(image__study=OuterRef("pk"), label=wanted.label)
-        studies = studies.filter(Exists(found))
+        studies = with_label(studies, wanted.label)
     if wanted.since:
         studies = studies.filter(created_at__gte=_midnight(wanted.since))
     if wanted.until:
@@ -128,7 +123,7 @@ def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
-def _page(studies: StudyQuerySet, *, before: str, after: str) -> StudyPage:
+def _page(studies: StudyRows, *, before: str, after: str) -> StudyPage:
     """Cut one page out by keyset: however deep the page, the database reads one page of rows."""
     if after:
         at, pk = _read_mark(after)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django import forms, template
 from django.contrib.auth.models import AnonymousUser
 from django.forms.boundfield import BoundField
 from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.utils.safestring import SafeString
 
 from screening.accounts.models import Membership, User
@@ -82,6 +83,16 @@ def age(birth: date | None) -> str:
         return "1 month" if months == 1 else f"{months} months"
     days = max((today - birth).days, 0)
     return "1 day" if days == 1 else f"{days} days"
+
+
+@register.filter
+def day(moment: datetime) -> str:
+    """``Today``, ``Yesterday``, or the date."""
+    local = timezone.localtime(moment).date()
+    ago = (timezone.localdate() - local).days
+    if ago == 0:
+        return "Today"
+    return "Yesterday" if ago == 1 else date_format(local, "j M Y")
 
 
 @register.filter
