@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from celery import current_app
@@ -21,12 +22,12 @@ def send_job(job_id: UUID, *, countdown_s: float = 0) -> bool:
 
 def messages_waiting() -> int | None:
     """How many messages wait in the inference queue; ``None`` when the broker is away."""
-    connection = current_app.connection_for_write()
+    connection: Any = current_app.connection_for_write()
     try:
         with connection:
-            channel = connection.default_channel
-            return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
+            queue = connection.default_channel.queue_declare(queue=QUEUE, passive=True)
+            return int(queue.message_count)
     except ChannelError:
         return 0  # Redis keeps no empty queues.
-    except (*connection.connection_errors, OperationalError, OSError):
+    except (OperationalError, OSError, *connection.connection_errors):
         return None

@@ -7,11 +7,13 @@ web processes stay free of them.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from ml import imaging
@@ -19,12 +21,10 @@ from screening.inference.failures import PermanentFailure, TransientFailure
 from screening.studies import storage
 
 if TYPE_CHECKING:
-    from ml.predict import Predictor
+    from ml.predict import Prediction, Predictor
+    from ml.runtime import RuntimeName
 
 logger = logging.getLogger(__name__)
-
-HEATMAP_LONG_SIDE = 512
-"""Pixels. The map is smooth, so the page may stretch it over the display rendition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,17 @@ class Refusal:
     message: str
 
 
-_loaded: tuple[tuple[str, str], Predictor] | None = None
+_loaded: tuple[tuple[str, str, int], Predictor] | None = None
 
 
 def warm_up() -> None:
-    """Load the model now rather than with the first job. A model that fails to load is logged:
-    jobs will say so, each with its code."""
+    """Load the model now rather than with the first job.
+
+    A model that can't be loaded is logged here, and every job then fails with the same code.
+    """
     try:
         _predictor()
-    except (PermanentFailure, TransientFailure) as failure:
+    except PermanentFailure as failure:
         logger.error("the model was not loaded: %s", failure.code)
 
 
@@ -80,6 +82,8 @@ def look(name: str, sha256: str) -> Finding | Refusal:
 
     :raises PermanentFailure, TransientFailure: with a code of ``inference.failures``.
     """
+    from ml.explain import heatmap_png
+
     predictor = _predictor()
     data = _read(name)
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -88,5 +92,94 @@ def look(name: str, sha256: str) -> Finding | Refusal:
         decoded = imaging.decode(data)
     except imaging.ImagingError:
         raise PermanentFailure("corrupt_image") from None
-    prediction = predictor.predict(decoded)
-    raise NotImplementedError
+    try:
+        prediction = predictor.predict(decoded)
+    except ArithmeticError:
+        raise PermanentFailure("no_answer") from None
+    quality = prediction.quality
+    if not quality.accepted:
+        return Refusal(quality.code or "not_a_radiograph", quality.message or "")
+    header = decoded.header
+    heatmap = heatmap_png(prediction, size=(header.width, header.height))
+    return Finding(
+        model=_identity(predictor),
+        label=prediction.label,
+        probabilities=dict(prediction.probabilities),
+        heatmap=heatmap,
+        milliseconds=prediction.milliseconds,
+        runtime=prediction.runtime,
+        receipt=_receipt(predictor, sha256, prediction, heatmap),
+    )
+
+
+def _predictor() -> Predictor:
+    """The model of this process. Kept once it loads; a model that failed is tried again.
+
+    The process is part of the key: a network that was loaded before a fork is not used after it.
+    """
+    from ml.package import PackageError
+    from ml.predict import Predictor
+
+    global _loaded
+    key = (settings.THORASCREEN_MODEL, settings.INFERENCE_RUNTIME, os.getpid())
+    if _loaded is None or _loaded[0] != key:
+        _loaded = None
+        try:
+            runtime = cast("RuntimeName", settings.INFERENCE_RUNTIME)
+            predictor = Predictor.load(key[0] or None, runtime=runtime)
+        except PackageError as error:
+            # A loader that was stopped by a limit says nothing about the model.
+            if isinstance(error.__cause__, (MemoryError, SoftTimeLimitExceeded)):
+                raise error.__cause__ from None
+            raise PermanentFailure(error.code) from error
+        _loaded = (key, predictor)
+    return _loaded[1]
+
+
+def _read(name: str) -> bytes:
+    try:
+        return storage.read(name)
+    except FileNotFoundError:
+        raise PermanentFailure("image_missing") from None
+    except OSError:
+        raise TransientFailure("storage_unavailable") from None
+
+
+def _identity(predictor: Predictor) -> ModelIdentity:
+    """Name the package by its reference network, whichever runtime answered."""
+    package = predictor.package
+    return ModelIdentity(
+        name=package.name,
+        version=package.version,
+        weights_sha256=package.sha256[package.keras_path.name],
+        preprocessing_version=str(package.manifest["preprocessing_version"]),
+        manifest=package.manifest,
+    )
+
+
+def _receipt(
+    predictor: Predictor, input_sha256: str, prediction: Prediction, heatmap: bytes
+) -> dict[str, Any]:
+    package = predictor.package
+    output = {
+        "label": prediction.label,
+        "probabilities": prediction.probabilities,
+        "logits": list(prediction.logits),
+    }
+    return {
+        "input_sha256": input_sha256,
+        "preprocessing_version": str(package.manifest["preprocessing_version"]),
+        "manifest_sha256": _hash_of(package.manifest),
+        "files_sha256": package.sha256,
+        "calibration_sha256": _hash_of(package.manifest["calibration"]),
+        "runtime": prediction.runtime,
+        "logits": output["logits"],
+        "output_sha256": _hash_of(output),
+        "heatmap_sha256": hashlib.sha256(heatmap).hexdigest(),
+    }
+
+
+def _hash_of(value: Any) -> str:
+    """SHA-256 of a value written as JSON with sorted keys and no spaces."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,11 @@ MESSAGES = {
         "Ask your administrator."
     ),
     "model_invalid": "The installed model can't be used. Ask your administrator.",
+    "model_preprocessing_mismatch": (
+        "The installed model belongs to another version of the portal, so it is not used. "
+        "Ask your administrator."
+    ),
+    "no_answer": "The model gave no usable answer for this image. Ask your administrator.",
     "image_missing": "The stored file of this image is gone. Upload it again.",
     "image_changed": (
         "The stored file is not the one that was uploaded, so it is not classified. "

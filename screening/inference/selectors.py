@@ -6,7 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -40,8 +40,10 @@ def with_results(studies: StudyRows) -> StudyRows:
 
 
 def with_label(studies: StudyRows, label: str) -> StudyRows:
-    """The ``studies`` with an image in which a model saw ``label``."""
-    return studies.filter(pk__in=Result.objects.filter(label=label).values("image__study_id"))
+    """The ``studies`` with an image whose newest result is ``label``."""
+    newer = Result.objects.filter(image=OuterRef("image"), created_at__gt=OuterRef("created_at"))
+    found = Result.objects.filter(~Exists(newer), label=label)
+    return studies.filter(pk__in=found.values("image__study_id"))
 
 
 def get_result_of_image(user: User | AnonymousUser, image_id: UUID) -> Result:

@@ -303,8 +303,8 @@ def try_later(claim: Claim, failure: Failure) -> bool:
 
 def back_off_s(attempt: int) -> float:
     """Seconds to wait after the given attempt: doubling, spread by half either way, capped."""
-    base: float = settings.INFERENCE_RETRY_BASE_S
-    return min(LONGEST_BACK_OFF_S, base * 2 ** (attempt - 1) * _jitter.uniform(0.5, 1.5))
+    wait_s = float(settings.INFERENCE_RETRY_BASE_S) * 2.0 ** (attempt - 1)
+    return min(LONGEST_BACK_OFF_S, wait_s * _jitter.uniform(0.5, 1.5))
 
 
 def recover_job(job: Job) -> bool:

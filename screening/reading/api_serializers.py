@@ -1,0 +1,154 @@
+"""How the API writes down studies, images and results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from screening.inference.models import Label, Result
+from screening.inference.selectors import job_of, latest_result
+from screening.studies.models import Image, Status, Study
+
+
+class ProbabilitiesSerializer(serializers.Serializer[Any]):
+    """Calibrated; they sum to 1."""
+
+    covid = serializers.FloatField(min_value=0, max_value=1)
+    pneumonia = serializers.FloatField(min_value=0, max_value=1)
+    normal = serializers.FloatField(min_value=0, max_value=1)
+
+
+class ModelSerializer(serializers.Serializer[Any]):
+    """The released model that answered."""
+
+    name = serializers.CharField()
+    version = serializers.CharField()
+
+
+class ImageSerializer(serializers.Serializer[Image]):
+    """One image and what the newest result says of it.
+
+    ``label``, ``probabilities``, ``model``, ``milliseconds`` and ``heatmap`` are null until there
+    is a result; ``code`` and ``message`` say why an image failed or was refused. The addresses
+    take the same token as this answer.
+    """
+
+    id = serializers.UUIDField()
+    name = serializers.CharField(source="original_name")
+    status = serializers.ChoiceField(choices=Status.choices)
+    format = serializers.CharField()
+    width = serializers.IntegerField(help_text="pixels")
+    height = serializers.IntegerField(help_text="pixels")
+    label = serializers.SerializerMethodField()  # type: ignore[assignment]  # Field has a label too
+    probabilities = serializers.SerializerMethodField()
+    model = serializers.SerializerMethodField()
+    milliseconds = serializers.SerializerMethodField(help_text="time in the model")
+    heatmap = serializers.SerializerMethodField(help_text="RGBA PNG to lay over the display")
+    display = serializers.SerializerMethodField(help_text="8-bit JPEG")
+    thumbnail = serializers.SerializerMethodField(help_text="8-bit JPEG, 256 pixels")
+    code = serializers.SerializerMethodField()
+    message = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=Label.choices, allow_null=True))
+    def get_label(self, image: Image) -> str | None:
+        result = _result(image)
+        return result.label if result else None
+
+    @extend_schema_field(ProbabilitiesSerializer(allow_null=True))
+    def get_probabilities(self, image: Image) -> dict[str, float] | None:
+        result = _result(image)
+        return result.probabilities if result else None
+
+    @extend_schema_field(ModelSerializer(allow_null=True))
+    def get_model(self, image: Image) -> dict[str, str] | None:
+        result = _result(image)
+        if result is None:
+            return None
+        return {"name": result.model_version.name, "version": result.model_version.version}
+
+    def get_milliseconds(self, image: Image) -> float | None:
+        result = _result(image)
+        return result.milliseconds if result else None
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_heatmap(self, image: Image) -> str | None:
+        return self._address("heatmap", image) if _result(image) else None
+
+    @extend_schema_field(serializers.URLField())
+    def get_display(self, image: Image) -> str:
+        return self._address("display", image)
+
+    @extend_schema_field(serializers.URLField())
+    def get_thumbnail(self, image: Image) -> str:
+        return self._address("thumbnail", image)
+
+    def get_code(self, image: Image) -> str | None:
+        return _reason(image)[0]
+
+    def get_message(self, image: Image) -> str | None:
+        return _reason(image)[1]
+
+    def _address(self, rendition: str, image: Image) -> str:
+        address: str = reverse(
+            f"api-image-{rendition}", args=(image.pk,), request=self.context.get("request")
+        )
+        return address
+
+
+class StudySerializer(serializers.Serializer[Study]):
+    """One study with its images."""
+
+    id = serializers.UUIDField()
+    patient = serializers.UUIDField(source="patient_id")
+    status = serializers.ChoiceField(choices=Status.choices)
+    created_at = serializers.DateTimeField()
+    images = ImageSerializer(many=True)
+
+
+class StudyUploadSerializer(serializers.Serializer[Any]):
+    """A new study. ``id`` may be chosen by the sender: sending it all again then adds nothing."""
+
+    patient = serializers.UUIDField()
+    images = serializers.ListField(child=serializers.FileField(allow_empty_file=True))
+    id = serializers.UUIDField(required=False)
+
+
+class ReceivedImageSerializer(serializers.Serializer[Any]):
+    """What became of one file: accepted (``id`` and ``status``) or refused (``code``, ``message``).
+
+    A file that the study held before has all four, with the code ``duplicate``.
+    """
+
+    name = serializers.CharField()
+    id = serializers.UUIDField(required=False)
+    status = serializers.ChoiceField(choices=Status.choices, required=False)
+    code = serializers.CharField(required=False)
+    message = serializers.CharField(required=False)
+
+
+class ReceivedStudySerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    images = ReceivedImageSerializer(many=True)
+
+
+class RefusedStudySerializer(serializers.Serializer[Any]):
+    """Nothing was accepted: ``code`` and ``message`` are those of the first file."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    images = ReceivedImageSerializer(many=True)
+
+
+def _result(image: Image) -> Result | None:
+    return latest_result(image)
+
+
+def _reason(image: Image) -> tuple[str | None, str | None]:
+    job = job_of(image)
+    if job is None or job.status not in (Status.FAILED, Status.REFUSED):
+        return None, None
+    return job.code, job.message
