@@ -236,7 +236,6 @@ class EmbeddedPortal:
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_PATIENCE_S
-        waiting_for = ""
         while True:
             for service in self.services:
                 if not service.running():
@@ -246,6 +245,11 @@ class EmbeddedPortal:
                     )
             waiting_for = self.what_is_missing()
             if not waiting_for:
+                return
+            if waiting_for == "model":
+                # Everything else works without it, and jobs say themselves what is wrong.
+                say("Warning: the model package is missing or damaged. Images can be uploaded,")
+                say("but their analysis fails until it is back; then press Retry there.")
                 return
             if time.monotonic() > deadline:
                 raise CannotStart(f"Still waiting for {waiting_for}; see {self.log_dir}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
 
@@ -11,6 +13,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
 from portal.logs import current_request_id
+
+logger = logging.getLogger("portal.requests")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -29,12 +33,31 @@ class RequestIdMiddleware:
         request_id = given if ACCEPTED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # read by the audit
         token = current_request_id.set(request_id)
+        started = time.monotonic()
         try:
             response = self.get_response(request)
+            self.log(request, response, started)
         finally:
             current_request_id.reset(token)
         response["X-Request-ID"] = request_id
         return response
+
+    def log(self, request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+        """One line for each request, by route and not by address.
+
+        Addresses hold invitation tokens, and query strings the names that people search for.
+        Static files, which match no route, are left out unless something is wrong with them.
+        """
+        match = request.resolver_match
+        if match is None and response.status_code < 400:
+            return
+        logger.info(
+            "%s %s %d %.0f ms",
+            request.method,
+            f"/{match.route}" if match is not None else "(no route)",
+            response.status_code,
+            (time.monotonic() - started) * 1000,
+        )
 
 
 class SecurityHeadersMiddleware:

@@ -12,7 +12,6 @@ from kombu import Queue
 
 from portal.env import Env
 from portal.paths import BASE_DIR
-from portal.pending import there
 
 env = Env(os.environ)
 
@@ -180,11 +179,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        *(
-            ["screening.accounts.authentication.ApiTokenAuthentication"]
-            if there("screening.accounts.authentication")
-            else []
-        ),
+        "screening.accounts.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["portal.api.DenyUnlessDeclared"],
@@ -258,7 +253,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_max": 0.2,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue("default"), Queue("inference")]
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "inference")]
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # A misspelt queue is an error, not a silent new one.
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -320,6 +315,8 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": False},
+        # Refused requests are logged by route; Django would log the address, with its tokens.
+        "django.request": {"level": "ERROR"},
         # Celery prints the arguments of every task it receives; ours are ids, yet one line for
         # each start and each end is noise at thirty results a second.
         "celery.worker.strategy": {"level": "WARNING"},

@@ -62,6 +62,19 @@ def test_two_requests_have_two_ids(client: Client) -> None:
     assert client.get("/healthz")["X-Request-ID"] != client.get("/healthz")["X-Request-ID"]
 
 
+def test_each_request_leaves_one_line_without_names_or_tokens(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="portal.requests"):
+        client.get(
+            "/invitation/very-secret-token/?q=Nordlund", headers={"X-Request-ID": "abcd-1234"}
+        )
+    [record] = [record for record in caplog.records if record.name == "portal.requests"]
+    assert record.getMessage().startswith("GET /invitation/<str:token>/ ")
+    assert "very-secret-token" not in caplog.text
+    assert "Nordlund" not in caplog.text
+
+
 def test_a_giant_request_is_refused_before_it_is_read(client: Client, settings: Any) -> None:
     settings.MAX_REQUEST_BYTES = 1000
     answer = client.post("/healthz", b"x" * 1001, content_type="application/octet-stream")

@@ -172,6 +172,7 @@ class Stack:
         self.var = folder
         self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
         self.output_path = folder.parent / f"{folder.name}-output.log"
         inherited = {
             name: value
@@ -187,8 +188,11 @@ class Stack:
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self._output_from = 0
 
     def start(self, *, seconds: float = 120) -> Stack:
+        if self.output_path.exists():  # A portal ran in this folder before.
+            self._output_from = self.output_path.stat().st_size
         with self.output_path.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "portal.embedded"],
@@ -210,10 +214,10 @@ class Stack:
         return self
 
     def output(self) -> str:
-        """What ``make run`` shows on the terminal."""
+        """What ``make run`` shows on the terminal, from this start on."""
         if not self.output_path.exists():
             return ""
-        return self.output_path.read_text(encoding="utf-8", errors="replace")
+        return self.output_path.read_bytes()[self._output_from :].decode(errors="replace")
 
     def logs(self) -> str:
         """The ends of all log files, for the message of a failed test."""
