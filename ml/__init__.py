@@ -1,8 +1,6 @@
-"""The chest X-ray classifier of ThoraScreen: training, evaluation and serving, with no web
-framework.
+"""The chest X-ray classifier of ThoraScreen, usable with no web framework at all.
 
-Importing this package, or any module that only serves or evaluates, loads neither TensorFlow nor
-Keras.
+Importing this package, or any module that only serves or evaluates, loads no TensorFlow.
 """
 
 from typing import Final

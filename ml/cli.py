@@ -6,11 +6,15 @@ Each command loads only what it needs, so that drawing a phantom does not wait f
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 DEFAULT_MANIFEST = Path("../shared/cxr/manifest.csv")
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ml", description="The chest X-ray classifier.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_phantom(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    _add_train(commands)
+    _add_release(commands)
+    _add_package(commands)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status
@@ -36,7 +45,7 @@ def _size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError("expected WIDTHxHEIGHT, such as 1024x1024") from None
 
 
-def _add_phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_phantom(commands: _Commands) -> None:
     parser = commands.add_parser("phantom", help="draw a chest that is nobody's")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=1)
@@ -64,3 +73,180 @@ def _run_phantom(options: argparse.Namespace) -> int:
     except OSError as error:
         return _fail(f"{options.out}: cannot be written ({error.strerror}).")
     return 0
+
+
+def _add_predict(commands: _Commands) -> None:
+    parser = commands.add_parser("predict", help="classify pictures")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_model_options(parser)
+    parser.set_defaults(run=_run_predict)
+
+
+def _run_predict(options: argparse.Namespace) -> int:
+    from ml.imaging import ImagingError
+    from ml.package import PackageError
+    from ml.predict import Predictor
+
+    try:
+        predictor = Predictor.load(options.package, options.runtime)
+    except PackageError as error:
+        return _fail(f"{error.code}: {error.message}")
+    failed = False
+    for path in options.images:
+        try:
+            prediction = predictor.predict_bytes(path.read_bytes())
+        except ImagingError as error:
+            failed = True
+            line: dict[str, Any] = {"code": error.code, "message": error.message}
+        except OSError as error:
+            failed = True
+            line = {"code": "unreadable_file", "message": f"Cannot be read ({error.strerror})."}
+        else:
+            line = {
+                "label": prediction.label,
+                "probabilities": {
+                    label: round(value, 6) for label, value in prediction.probabilities.items()
+                },
+                "quality": {
+                    "accepted": prediction.quality.accepted,
+                    "code": prediction.quality.code,
+                    "message": prediction.quality.message,
+                },
+                "model": {"name": prediction.model_name, "version": prediction.model_version},
+                "milliseconds": round(prediction.milliseconds, 2),
+            }
+        line = {"path": str(path), **line}
+        print(json.dumps(line, ensure_ascii=False) if options.json else _sentence(line))
+    return int(failed)
+
+
+def _sentence(line: dict[str, Any]) -> str:
+    if "code" in line:
+        return f"{line['path']}: {line['message']}"
+    if not line["quality"]["accepted"]:
+        return f"{line['path']}: {line['quality']['message']}"
+    chances = ", ".join(f"{label} {value:.1%}" for label, value in line["probabilities"].items())
+    return f"{line['path']}: {line['label']} ({chances})"
+
+
+def _add_evaluate(commands: _Commands) -> None:
+    parser = commands.add_parser("evaluate", help="measure the model on a manifest")
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV")
+    parser.add_argument("--split", metavar="NAME", help="only rows of this split")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--workers", type=int, help="processes; default: one a processor core")
+    _add_model_options(parser)
+    parser.set_defaults(run=_run_evaluate)
+
+
+def _run_evaluate(options: argparse.Namespace) -> int:
+    from ml.data import ManifestError
+    from ml.evaluate import evaluate_manifest, format_report
+    from ml.package import PackageError
+
+    try:
+        result = evaluate_manifest(
+            options.manifest, options.split, options.package, options.runtime, options.workers
+        )
+    except ManifestError as error:
+        return _fail(str(error))
+    except PackageError as error:
+        return _fail(f"{error.code}: {error.message}")
+    if options.json is not None:
+        try:
+            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            return _fail(f"{options.json}: cannot be written ({error.strerror}).")
+    print(format_report(result))
+    return 0
+
+
+def _add_train(commands: _Commands) -> None:
+    parser = commands.add_parser("train", help="train a network from scratch")
+    parser.add_argument("--manifest", type=Path, default=DEFAULT_MANIFEST, metavar="CSV")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--size", type=int, help="side of the pictures, a multiple of 16")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, help="stop after so long; go on with --resume")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a run of seconds on drawn phantoms, to test the code"
+    )
+    parser.set_defaults(run=_run_train)
+
+
+def _run_train(options: argparse.Namespace) -> int:
+    from ml import train
+    from ml.data import ManifestError
+    from ml.imaging import ImagingError
+
+    config = train.smoke_config(options.seed) if options.smoke else train.Config(seed=options.seed)
+    if options.epochs is not None:
+        config = replace(config, epochs=options.epochs)
+    if options.size is not None:
+        smaller = tuple(size for size in config.small_sizes if size < options.size)
+        config = replace(config, size=options.size, small_sizes=smaller)
+    try:
+        manifest = options.manifest
+        if options.smoke:
+            manifest = train.draw_smoke_set(options.out / "phantoms")
+        train.run_training(
+            manifest, options.out, config, resume=options.resume, minutes=options.minutes
+        )
+    except (ManifestError, ImagingError, train.TrainingError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _add_release(commands: _Commands) -> None:
+    parser = commands.add_parser("release", help="make a package of a finished run")
+    parser.add_argument("--run", dest="run_folder", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, default=DEFAULT_MANIFEST, metavar="CSV")
+    parser.add_argument("--name", default="thorascreen")
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--out", type=Path, help="default: ml/models/NAME-VERSION")
+    parser.add_argument("--activate", action="store_true", help="make it the model in use")
+    parser.set_defaults(run=_run_release)
+
+
+def _run_release(options: argparse.Namespace) -> int:
+    from ml import package, release
+    from ml.data import ManifestError
+    from ml.train import TrainingError
+
+    out = options.out or package.MODELS / f"{options.name}-{options.version}"
+    try:
+        release.release(options.run_folder, options.manifest, out, options.name, options.version)
+    except (ManifestError, TrainingError) as error:
+        return _fail(str(error))
+    except FileExistsError:
+        return _fail(f"{out} is already there: a released version never changes, choose another.")
+    if options.activate:
+        release.activate(out)
+    return 0
+
+
+def _add_package(commands: _Commands) -> None:
+    parser = commands.add_parser("package", help="check a released model and describe it")
+    parser.add_argument("action", choices=("info",))
+    parser.add_argument("--package", type=Path, metavar="DIR", help="default: the one in use")
+    parser.set_defaults(run=_run_package)
+
+
+def _run_package(options: argparse.Namespace) -> int:
+    from ml.package import PackageError, load_package
+
+    try:
+        package = load_package(options.package)
+    except PackageError as error:
+        return _fail(f"{error.code}: {error.message}")
+    print(f"{package.name} {package.version}, all hashes right, in {package.path}")
+    print(json.dumps(package.manifest, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--package", type=Path, metavar="DIR", help="default: the one in use")
+    parser.add_argument("--runtime", choices=("litert", "keras"), default="litert")

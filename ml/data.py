@@ -8,16 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ml import CLASSES, preprocess
-from ml.imaging import decode
+from ml.imaging import Limits, decode
 
 PIXEL_TYPE = np.uint8
 TRAINING_SPLITS = ("train", "bench")
 SELECTION_SPLIT = "val"
+DATA_LIMITS: Final = Limits(max_bytes=256 * 1024 * 1024, max_pixels=256_000_000, min_side=32)
+"""Wider than what a portal lets in: data sets hold thumbnails."""
 
 
 class ManifestError(Exception):
@@ -159,7 +162,7 @@ def load_squares(
             data = row.path.read_bytes()
         except OSError as error:
             raise ManifestError(f"{row.path}: cannot be read ({error.strerror}).") from error
-        square = preprocess.resize_square(decode(data).pixels, size)
+        square = preprocess.resize_square(decode(data, DATA_LIMITS).pixels, size)
         squares[number] = np.rint(square * 255.0).astype(PIXEL_TYPE)
     if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)

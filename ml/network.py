@@ -7,7 +7,10 @@ behind the number, at no cost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ml import CLASSES
 
@@ -20,22 +23,28 @@ size / 16."""
 
 
 def build_network(
-    size: int | None = None, stages: tuple[tuple[int, int], ...] = STAGES
+    size: int | None = None,
+    stages: tuple[tuple[int, int], ...] = STAGES,
+    *,
+    folded: bool = False,
 ) -> keras.Model:
     """Build the untrained network.
 
     :param size: side of the input in pixels, or None for any multiple of 16.
+    :param folded: leave out the batch norms and give the convolutions biases instead, as
+        ``fold_norms`` wants it.
     :returns: a model from (n, size, size, 1) float32 to ``logits`` (n, 3), ``cam`` (n, size/16,
         size/16, 3) and ``features`` (n, channels), the mean of the last feature maps.
     """
     import keras
 
     inputs = keras.Input((size, size, 1), name="image")
-    x = _convolution(inputs, stages[0][0], kernel=5, stride=2, name="stem")
+    convolve = _plain_convolution if folded else _normed_convolution
+    x = convolve(inputs, stages[0][0], kernel=5, stride=2, name="stem")
     x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
     for number, (channels, stride) in enumerate(stages, start=1):
-        x = _block(x, channels, stride, name=f"stage{number}a")
-        x = _block(x, channels, 1, name=f"stage{number}b")
+        x = _block(convolve, x, channels, stride, name=f"stage{number}a")
+        x = _block(convolve, x, channels, 1, name=f"stage{number}b")
     features = keras.layers.GlobalAveragePooling2D(name="features")(x)
     cam = keras.layers.Conv2D(len(CLASSES), 1, dtype="float32", name="cam")(x)
     logits = keras.layers.GlobalAveragePooling2D(dtype="float32", name="logits")(cam)
@@ -44,7 +53,30 @@ def build_network(
     )
 
 
-def _convolution(
+def fold_norms(trained: keras.Model, size: int, stages: tuple[tuple[int, int], ...]) -> keras.Model:
+    """The same function without batch norms, its weights rounded to half precision.
+
+    Both released files hold these very weights, the one as float32 numbers and the other as
+    float16, so that they cannot disagree by rounding.
+    """
+    plain = build_network(size, stages, folded=True)
+    for layer in plain.layers:
+        if not layer.weights:
+            continue
+        source = trained.get_layer(layer.name)
+        if layer.name.endswith("_conv"):
+            (kernel,) = source.get_weights()
+            norm = trained.get_layer(layer.name.removesuffix("_conv") + "_norm")
+            gain, shift, mean, variance = norm.get_weights()
+            factor = gain / np.sqrt(variance + norm.epsilon)
+            folded = [kernel * factor, shift - mean * factor]
+        else:
+            folded = source.get_weights()
+        layer.set_weights([value.astype(np.float16).astype(np.float32) for value in folded])
+    return plain
+
+
+def _normed_convolution(
     x: Any, channels: int, kernel: int, stride: int, name: str, relu: bool = True
 ) -> Any:
     import keras
@@ -62,15 +94,24 @@ def _convolution(
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def _block(x: Any, channels: int, stride: int, name: str) -> Any:
+def _plain_convolution(
+    x: Any, channels: int, kernel: int, stride: int, name: str, relu: bool = True
+) -> Any:
+    import keras
+
+    x = keras.layers.Conv2D(channels, kernel, strides=stride, padding="same", name=f"{name}_conv")(
+        x
+    )
+    return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def _block(convolve: Callable[..., Any], x: Any, channels: int, stride: int, name: str) -> Any:
     import keras
 
     shortcut = x
     if stride != 1 or x.shape[-1] != channels:
-        shortcut = _convolution(
-            x, channels, kernel=1, stride=stride, name=f"{name}_skip", relu=False
-        )
-    x = _convolution(x, channels, kernel=3, stride=stride, name=f"{name}_1")
-    x = _convolution(x, channels, kernel=3, stride=1, name=f"{name}_2", relu=False)
+        shortcut = convolve(x, channels, kernel=1, stride=stride, name=f"{name}_skip", relu=False)
+    x = convolve(x, channels, kernel=3, stride=stride, name=f"{name}_1")
+    x = convolve(x, channels, kernel=3, stride=1, name=f"{name}_2", relu=False)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_out")(x)

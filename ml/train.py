@@ -86,6 +86,23 @@ def smoke_config(seed: int = 1) -> Config:
     )
 
 
+def draw_smoke_set(folder: Path, each: int = 8) -> Path:
+    """Draw a handful of phantoms as a data set; returns its manifest."""
+    from ml import phantom
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["path,label,source,group,split"]
+    for number in range(each * len(CLASSES)):
+        label = phantom.FINDINGS[number % len(CLASSES)]
+        split = data.SELECTION_SPLIT if number % 4 == 3 else "train"
+        name = f"phantom-{number}.png"
+        (folder / name).write_bytes(phantom.phantom_png(number, label, (220, 220)))
+        lines.append(f"{name},{label},phantom,g{number},{split}")
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return manifest
+
+
 def run_training(
     manifest: Path,
     out: Path,

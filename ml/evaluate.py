@@ -1,0 +1,219 @@
+"""Measuring a released model on any manifest of labelled pictures.
+
+Works from the package alone: no training data, no TensorFlow unless the reference runtime is asked
+for. Pictures that the quality gate would refuse are still scored, with the refusals counted beside
+the figures; pictures that cannot be read are counted as errors and named.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ml import CLASSES
+from ml.data import DATA_LIMITS, Row, labels_of, read_manifest
+from ml.imaging import ImagingError
+from ml.metrics import score_all
+from ml.package import load_package
+from ml.predict import Predictor
+from ml.runtime import RuntimeName
+
+RESAMPLES: Final = 1000
+SEED: Final = 20200211
+WORTH_A_POOL: Final = 64
+BATCH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one row: either probabilities or an error code."""
+
+    probabilities: tuple[float, ...] | None
+    refusal: str | None
+    error: str | None
+
+
+def evaluate_manifest(
+    manifest: Path,
+    split: str | None = None,
+    package_path: Path | str | None = None,
+    runtime: RuntimeName = "litert",
+    workers: int | None = None,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Score a model.
+
+    :param split: only rows of this split; None for all.
+    :param workers: processes; None for one a processor core.
+    :returns: ``n``, ``accuracy``, ``macro_f1``, ``ece``, ``confusion`` (truth by row) with
+        ``classes``, ``per_class``, ``pairs``, each figure with a sibling ``…_ci``, the same under
+        ``per_source``, and ``skipped``, ``errors``, ``quality_refused``, ``model``, ``seconds``,
+        ``images_per_minute``. Figures are None where undefined.
+    :raises ManifestError: when the manifest is unfit or has no row to score.
+    :raises PackageError: when the model is.
+    """
+    started = time.perf_counter()
+    package = load_package(package_path)
+    wanted = [row for row in read_manifest(manifest) if split is None or row.split == split]
+    rows = [row for row in wanted if row.label in CLASSES]
+    answers = _answer_all(rows, package.path, runtime, workers)
+    seconds = time.perf_counter() - started
+    result = _summarise(rows, answers, resamples)
+    sources = sorted({row.source for row in rows if row.source})
+    result["per_source"] = {
+        source: _summarise(
+            [row for row in rows if row.source == source],
+            [answer for row, answer in zip(rows, answers, strict=True) if row.source == source],
+            resamples,
+        )
+        for source in sources
+    }
+    result["skipped"] = {
+        "n": len(wanted) - len(rows),
+        "labels": dict(Counter(row.label for row in wanted if row.label not in CLASSES)),
+    }
+    result |= {
+        "manifest": manifest.name,
+        "split": split,
+        "bootstrap": {"resamples": resamples, "seed": SEED, "unit": "group"},
+        "model": {"name": package.name, "version": package.version, "runtime": runtime},
+        "seconds": round(seconds, 2),
+        "images_per_minute": round(len(rows) / seconds * 60.0, 1),
+    }
+    return result
+
+
+def _summarise(rows: Sequence[Row], answers: Sequence[Answer], resamples: int) -> dict[str, Any]:
+    read = [
+        (row, answer, answer.probabilities)
+        for row, answer in zip(rows, answers, strict=True)
+        if answer.probabilities is not None
+    ]
+    result: dict[str, Any] = {"n": len(read)}
+    if read:
+        result = score_all(
+            np.array([probabilities for _, _, probabilities in read]),
+            labels_of([row for row, _, _ in read]),
+            [row.group or f"row {row.name}" for row, _, _ in read],
+            resamples,
+            SEED,
+        )
+    failed = [(row, answer) for row, answer in zip(rows, answers, strict=True) if answer.error]
+    result["errors"] = {
+        "n": len(failed),
+        "codes": dict(Counter(answer.error for _, answer in failed)),
+        "paths": [row.name for row, _ in failed][:20],
+    }
+    refused = [(row, answer) for row, answer, _ in read if answer.refusal]
+    result["quality_refused"] = {
+        "n": len(refused),
+        "rate": round(len(refused) / len(read), 4) if read else None,
+        "codes": dict(Counter(answer.refusal for _, answer in refused)),
+        "paths": [row.name for row, _ in refused][:20],
+    }
+    return result
+
+
+def _answer_all(
+    rows: Sequence[Row], package: Path, runtime: RuntimeName, workers: int | None
+) -> list[Answer]:
+    paths = [str(row.path) for row in rows]
+    count = workers if workers is not None else min(8, len(os.sched_getaffinity(0)))
+    if runtime == "keras" or count < 2 or len(rows) < WORTH_A_POOL:
+        _open(str(package), runtime)
+        return [_answer(path) for path in paths]
+    # spawned, not forked: a runtime that has already been loaded here does not survive a fork
+    with ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_open, initargs=(str(package), runtime)
+    ) as pool:
+        return list(pool.map(_answer, paths, chunksize=BATCH))
+
+
+_predictor: Predictor | None = None
+
+
+def _open(package: str, runtime: RuntimeName) -> None:
+    global _predictor
+    _predictor = Predictor.load(package, runtime)
+
+
+def _answer(path: str) -> Answer:
+    if _predictor is None:
+        raise RuntimeError("the model has not been loaded in this process")
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        return Answer(None, None, "unreadable_file")
+    try:
+        prediction = _predictor.predict_bytes(data, DATA_LIMITS)
+    except ImagingError as error:
+        return Answer(None, None, error.code)
+    chances = tuple(prediction.probabilities[label] for label in CLASSES)
+    if not all(math.isfinite(value) for value in chances):
+        return Answer(None, None, "not_a_number")
+    return Answer(chances, prediction.quality.code, None)
+
+
+def format_report(result: dict[str, Any]) -> str:
+    """The result as a page of plain text."""
+    model = result["model"]
+    split = f", split {result['split']}" if result["split"] else ""
+    lines = [
+        f"{model['name']} {model['version']} ({model['runtime']}) on {result['manifest']}{split}",
+        *_section("All sources", result),
+    ]
+    for source, part in result["per_source"].items():
+        lines += ["", *_section(f"Source {source}", part)]
+    skipped = result["skipped"]
+    if skipped["n"]:
+        lines += ["", f"Skipped, other labels: {skipped['n']} {skipped['labels']}"]
+    lines += ["", f"{result['seconds']} s, {result['images_per_minute']:.0f} images a minute"]
+    return "\n".join(lines)
+
+
+def _section(title: str, part: dict[str, Any]) -> list[str]:
+    lines = [f"{title}: {part['n']} pictures"]
+    if part["n"]:
+        lines += [
+            f"  {name:<9} {_figure(part, key)}"
+            for name, key in (("accuracy", "accuracy"), ("macro F1", "macro_f1"), ("ECE", "ece"))
+        ]
+        lines.append(
+            f"  {'':<10}{'n':>5}"
+            + "".join(f"  {name:<22}" for name in ("sensitivity", "specificity", "F1", "AUC"))
+        )
+        for label, figures in part["per_class"].items():
+            cells = "".join(
+                f"  {_figure(figures, key):<22}"
+                for key in ("sensitivity", "specificity", "f1", "auc")
+            )
+            lines.append(f"  {label:<10}{figures['n']:>5}{cells}")
+        for pair, figures in part["pairs"].items():
+            lines.append(f"  AUC {pair.replace('_', ' against '):<28} {_figure(figures, 'auc')}")
+        lines.append("  truth by row, answer by column: " + ", ".join(part["classes"]))
+        lines += [
+            f"  {label:<10}" + "".join(f"{count:>7}" for count in row)
+            for label, row in zip(part["classes"], part["confusion"], strict=True)
+        ]
+    refused, errors = part["quality_refused"], part["errors"]
+    lines.append(f"  quality gate would refuse {refused['n']} {refused['codes'] or ''}".rstrip())
+    if errors["n"]:
+        lines.append(f"  could not be read: {errors['n']} {errors['codes']} {errors['paths']}")
+    return lines
+
+
+def _figure(part: dict[str, Any], key: str) -> str:
+    value, interval = part[key], part[f"{key}_ci"]
+    if value is None:
+        return "–"
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else f"{value:.3f}"

@@ -1,0 +1,160 @@
+"""The quality gate: is this a chest X-ray that the model may speak about?
+
+First the picture itself is measured: colour, exposure, contrast, and how rough it is. Then the
+network's features of it are compared with those of the pictures it learned from (Mahalanobis
+distance, after shrinkage). Thresholds come with the released package and were fitted on training
+and selection pictures alone. What is refused gets a code and a sentence, and no diagnosis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.imaging import DecodedImage
+from ml.package import PackageError
+from ml.preprocess import FloatArray, resize_square
+
+QualityCode = Literal["not_a_radiograph", "too_dark", "too_bright", "low_contrast"]
+
+MESSAGES: Final[dict[QualityCode, str]] = {
+    "not_a_radiograph": "This does not look like a frontal chest X-ray: check the file and "
+    "send the right one.",
+    "too_dark": "The picture is almost all black: export it again with a proper window.",
+    "too_bright": "The picture is almost all white: export it again with a proper window.",
+    "low_contrast": "The picture has too little contrast: export it again with a proper window.",
+}
+
+MEASURE_SIDE: Final = 128
+SHRINKAGE: Final = 0.10
+BLANK_SPAN: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class QualityVerdict:
+    """Whether a picture may be judged. ``code`` and ``message`` are None when it may."""
+
+    accepted: bool
+    code: QualityCode | None
+    message: str | None
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Thresholds on the picture itself. Greys are in [0, 1], white is dense."""
+
+    colourfulness: float = 0.10
+    dark_level: float = 0.12
+    """The 95th percentile of a picture that is all black lies below."""
+    bright_level: float = 0.80
+    """The 5th percentile of a picture that is all white lies above."""
+    span: float = 0.12
+    """Between 2nd and 98th percentile."""
+    roughness: float = 0.35
+    """Mean step between neighbours over the spread of greys, after shrinking."""
+    levels: float = 12.0
+    """How many of 64 greys carry the picture: drawings and text have few."""
+    distance: float = 1e9
+    """Mahalanobis distance a feature, squared mean."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """The gate of one released package."""
+
+    mean: npt.NDArray[np.float32]
+    """(channels,)"""
+    whitening: npt.NDArray[np.float32]
+    """(channels, channels): after it, features of X-rays have covariance one."""
+    bounds: Bounds
+
+    def judge(self, image: DecodedImage, features: FloatArray) -> QualityVerdict:
+        """Judge a picture.
+
+        :param features: (channels,) from the network.
+        """
+        measures = measure(image)
+        measures["distance"] = self.distance(features)
+        code = self._code(measures)
+        message = MESSAGES[code] if code else None
+        return QualityVerdict(code is None, code, message, measures)
+
+    def distance(self, features: FloatArray) -> float:
+        """Mean square of the whitened features: about 1 for pictures like those learned from."""
+        whitened = (features - self.mean) @ self.whitening
+        return float(np.mean(np.square(whitened, dtype=np.float64)))
+
+    def _code(self, measures: dict[str, float]) -> QualityCode | None:
+        bounds = self.bounds
+        if measures["span"] < BLANK_SPAN or measures["colourfulness"] > bounds.colourfulness:
+            return "not_a_radiograph"
+        if measures["high"] < bounds.dark_level:
+            return "too_dark"
+        if measures["low"] > bounds.bright_level:
+            return "too_bright"
+        if measures["span"] < bounds.span:
+            return "low_contrast"
+        if (
+            measures["roughness"] > bounds.roughness
+            or measures["levels"] < bounds.levels
+            or measures["distance"] > bounds.distance
+        ):
+            return "not_a_radiograph"
+        return None
+
+
+def measure(image: DecodedImage) -> dict[str, float]:
+    """Measures of the picture itself, all without unit; see ``Bounds``."""
+    square = resize_square(image.pixels, MEASURE_SIDE)
+    second, fifth, median, high, top = np.percentile(square, [2, 5, 50, 95, 98])
+    spread = float(square.std()) + 1e-6
+    steps = float(np.abs(np.diff(square, axis=0)).mean() + np.abs(np.diff(square, axis=1)).mean())
+    shares = np.bincount((square.ravel() * 63.999).astype(int), minlength=64) / square.size
+    filled = shares[shares > 0]
+    return {
+        "colourfulness": image.colourfulness,
+        "low": float(fifth),
+        "median": float(median),
+        "high": float(high),
+        "span": float(top - second),
+        "roughness": steps / 2.0 / spread,
+        "levels": float(np.exp(-(filled * np.log(filled)).sum())),
+    }
+
+
+def fit_gate(features: FloatArray, bounds: Bounds) -> Gate:
+    """Learn where X-rays lie among all features.
+
+    :param features: (n, channels) of training pictures.
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    covariance = np.cov(features.astype(np.float64), rowvar=False)
+    even = np.eye(len(mean)) * np.trace(covariance) / len(mean)
+    values, vectors = np.linalg.eigh((1 - SHRINKAGE) * covariance + SHRINKAGE * even)
+    whitening = vectors / np.sqrt(values)
+    return Gate(mean.astype(np.float32), whitening.astype(np.float32), bounds)
+
+
+def save_gate(gate: Gate, path: Path) -> None:
+    """Write a gate beside the weights it belongs to."""
+    arrays: dict[str, Any] = {"mean": gate.mean, "whitening": gate.whitening}
+    for name in Bounds.__dataclass_fields__:
+        arrays[f"bound_{name}"] = np.array(getattr(gate.bounds, name))
+    np.savez_compressed(path, **arrays)
+
+
+def load_gate(path: Path) -> Gate:
+    """:raises PackageError: ``model_invalid`` when the file holds no gate."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            bounds = Bounds(
+                **{name: float(stored[f"bound_{name}"]) for name in Bounds.__dataclass_fields__}
+            )
+            return Gate(stored["mean"], stored["whitening"], bounds)
+    except (OSError, KeyError, ValueError) as error:
+        raise PackageError("model_invalid", "The model's quality gate is damaged.") from error

@@ -1,0 +1,188 @@
+"""From a finished training run to a released package.
+
+The averaged network is folded and written twice (Keras and LiteRT), calibrated on the selection
+split, given its quality gate, and measured. Nothing here looks at the test split before every
+choice has been made; it is then evaluated once, for the record.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ml import CLASSES, data, package
+from ml.calibrate import Calibration, calibration_error, fit_calibration, log_loss
+from ml.evaluate import evaluate_manifest
+from ml.imaging import decode
+from ml.network import fold_norms
+from ml.preprocess import PREPROCESSING_VERSION, FloatArray, prepare
+from ml.quality import Bounds, fit_gate, measure, save_gate
+from ml.train import load_averaged
+
+if TYPE_CHECKING:
+    import keras
+
+REFUSAL_SHARE: Final = 0.004
+"""Share of selection pictures that the distance threshold alone may refuse."""
+LIMITS_TEXT: Final = (
+    "Decision support for frontal chest X-rays, not a diagnosis. Label and source of the training "
+    "pictures are strongly tied: nearly all pneumonias are children's, nearly all COVID-19 films "
+    "adults'. Figures on these sources say little about another hospital. The training pictures' "
+    "licences differ by source, and several allow no commercial use or are not stated."
+)
+BENCH_TEXT: Final = (
+    "The bench pictures are part of the training data: no bench figure may be quoted for this "
+    "model."
+)
+
+
+def release(
+    run: Path,
+    manifest: Path,
+    out: Path,
+    name: str,
+    version: str,
+    *,
+    splits: Sequence[str] = ("val", "test"),
+    report: Callable[[str], None] = print,
+) -> None:
+    """Write a package of a run into ``out``, which must not exist yet.
+
+    :param manifest: the manifest that the run was trained on.
+    :param splits: what to measure for the record, once everything is fixed.
+    :raises TrainingError: when the run is not far enough; ``FileExistsError`` for ``out``.
+    """
+    averaged, description = load_averaged(run)
+    config = description["config"]
+    size = int(config["size"])
+    stages = tuple((int(channels), int(stride)) for channels, stride in config["stages"])
+    network = fold_norms(averaged, size, stages)
+    rows = data.read_manifest(manifest)
+    out.mkdir(parents=True)
+    _write_keras(network, out / package.KERAS_FILE)
+    _write_litert(network, out / package.LITERT_FILE)
+    report("Network written; calibrating.")
+
+    selection = data.selection_rows(rows)
+    answers, measures = _look(network, selection, size)
+    labels = data.labels_of(selection)
+    calibration = fit_calibration(answers["logits"], labels)
+    learned, _ = _look(network, data.training_rows(rows), size)
+    gate = fit_gate(learned["features"], Bounds())
+    distances = np.array([gate.distance(features) for features in answers["features"]])
+    bounds = Bounds(distance=float(np.quantile(distances, 1.0 - REFUSAL_SHARE)) * 1.05)
+    save_gate(fit_gate(learned["features"], bounds), out / package.GATE_FILE)
+
+    metrics: dict[str, Any] = {}
+    content = {
+        "name": name,
+        "version": version,
+        "created": dt.datetime.now(dt.UTC).date().isoformat(),
+        "classes": list(CLASSES),
+        "input": {"size": size, "channels": 1, "type": "float32"},
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "calibration": _calibration_entry(calibration, answers["logits"], labels),
+        "quality": {
+            "bounds": {field: getattr(bounds, field) for field in Bounds.__dataclass_fields__},
+            "fitted_on": "features of the training rows, distance threshold of the val rows",
+            "val_ranges": _ranges(measures),
+        },
+        "sha256": {file: package.hash_file(out / file) for file in package.FILES},
+        "training": {
+            "config": config,
+            "counts": description["training"],
+            "selection_counts": description["selection"],
+            "selected_by": "log loss of the averaged weights on val, full-size epochs",
+            "bench": BENCH_TEXT,
+        },
+        "limits": LIMITS_TEXT,
+        "metrics": metrics,
+    }
+    _write_manifest(out, content)
+    for split in splits:
+        result = evaluate_manifest(manifest, split=split, package_path=out)
+        metrics[split] = _brief(result)
+        report(f"{split}: accuracy {result['accuracy']:.4f}, ece {result['ece']:.4f}")
+    _write_manifest(out, content)
+
+
+def activate(folder: Path) -> None:
+    """Make a package in ``ml/models`` the one in use, after checking it."""
+    released = package.load_package(folder)
+    text = json.dumps({"package": released.path.name}, indent=2)
+    package.ACTIVE.write_text(text + "\n", encoding="utf-8")
+
+
+def _look(
+    network: keras.Model, rows: Sequence[data.Row], size: int
+) -> tuple[dict[str, FloatArray], list[dict[str, float]]]:
+    """Answers of the network for every row, and the measures of every picture."""
+    prepared = np.empty((len(rows), size, size, 1), dtype=np.float32)
+    measures = []
+    for number, row in enumerate(rows):
+        image = decode(row.path.read_bytes(), data.DATA_LIMITS)
+        prepared[number] = prepare(image.pixels, size)
+        measures.append(measure(image))
+    return network.predict(prepared, batch_size=64, verbose=0), measures
+
+
+def _write_keras(network: keras.Model, path: Path) -> None:
+    """Save, then pack again: half-precision values leave half of each number nought."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.name
+        network.save(plain)
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:
+            for entry in source.infolist():
+                # a fixed date, so that the same weights give the same file
+                packed = zipfile.ZipInfo(entry.filename, (1980, 1, 1, 0, 0, 0))
+                target.writestr(packed, source.read(entry), zipfile.ZIP_DEFLATED, 9)
+
+
+def _write_litert(network: keras.Model, path: Path) -> None:
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        network.export(folder, format="tf_saved_model", verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
+
+
+def _calibration_entry(calibration: Calibration, logits: FloatArray, labels: Any) -> dict[str, Any]:
+    before = Calibration().probabilities(logits)
+    after = calibration.probabilities(logits)
+    return {
+        "temperature": calibration.temperature,
+        "bias": list(calibration.bias),
+        "fitted_on": "val",
+        "log_loss_before": log_loss(before, labels),
+        "log_loss_after": log_loss(after, labels),
+        "ece_before": calibration_error(before, labels),
+        "ece_after": calibration_error(after, labels),
+    }
+
+
+def _ranges(measures: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    return {
+        name: [float(np.quantile([one[name] for one in measures], q)) for q in (0.0, 0.5, 1.0)]
+        for name in measures[0]
+    }
+
+
+def _brief(result: dict[str, Any]) -> dict[str, Any]:
+    """The figures of an evaluation that belong into the manifest."""
+    dropped = ("seconds", "images_per_minute", "model", "manifest")
+    return {key: value for key, value in result.items() if key not in dropped}
+
+
+def _write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    (folder / package.MANIFEST).write_text(text + "\n", encoding="utf-8")
