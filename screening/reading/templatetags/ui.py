@@ -102,7 +102,7 @@ def percent(share: float) -> str:
         return "> 99%"
     if share < 0.005:
         return "< 1%"
-    return f"{share * 100:.0f}%"
+    return f"{max(round(share * 100), 1)}%"
 
 
 @register.filter
