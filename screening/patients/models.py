@@ -11,6 +11,9 @@ from screening.core.models import BaseModel
 from screening.patients.fields import KeyField
 from screening.patients.normalise import mrn_key, name_key
 
+MRN_LENGTH = 64
+NAME_LENGTH = 120
+
 
 class Sex(models.TextChoices):
     """The values of DICOM (0010,0040) Patient's Sex; empty where it is not known."""
@@ -30,9 +33,9 @@ class Patient(BaseModel):
     """One person at one site. The ``*_key`` columns are derived, and are what is searched."""
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
-    mrn = models.CharField("MRN", max_length=64)
-    family_name = models.CharField(max_length=120)
-    given_name = models.CharField(max_length=120, blank=True)
+    mrn = models.CharField("MRN", max_length=MRN_LENGTH)
+    family_name = models.CharField(max_length=NAME_LENGTH)
+    given_name = models.CharField(max_length=NAME_LENGTH, blank=True)
     birth_date = models.DateField(null=True, blank=True)
     sex = models.CharField(max_length=1, choices=Sex.choices, blank=True)
     mrn_key = KeyField(of="mrn", by=mrn_key)

@@ -10,7 +10,7 @@ import unicodedata
 
 # Joiners are letters' business in Persian and in Indian scripts; every other invisible character
 # could only make two different names look the same.
-_ALLOWED_INVISIBLE = frozenset("\u200c\u200d")
+_JOINERS = frozenset("\u200c\u200d")
 
 
 def tidy(text: str) -> str:
@@ -23,12 +23,18 @@ def tidy_mrn(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def has_hidden_characters(text: str) -> bool:
-    """Whether ``text`` holds control, formatting, private or unassigned characters."""
-    return any(
-        unicodedata.category(character).startswith("C") and character not in _ALLOWED_INVISIBLE
-        for character in text
-    )
+def has_hidden_characters(text: str, *, joiners: bool = True) -> bool:
+    """Whether ``text`` holds control, formatting, private or unassigned characters.
+
+    ``joiners`` says that joiners between letters do not count as such.
+    """
+    allowed = _JOINERS if joiners else frozenset()
+    return any(unicodedata.category(c).startswith("C") and c not in allowed for c in text)
+
+
+def without_hidden_characters(text: str) -> str:
+    """``text`` as a search may use it: what nobody can see cannot be meant."""
+    return "".join(c for c in text if c.isspace() or not has_hidden_characters(c))
 
 
 def name_key(text: str) -> str:

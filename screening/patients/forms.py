@@ -1,0 +1,70 @@
+"""A patient's data as it is typed."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django import forms
+
+from screening.patients import rules
+from screening.patients.models import Patient, Sex
+from screening.patients.services import PatientChanges
+
+
+class PatientForm(forms.Form):
+    """Shows every complaint at once; the services hold the same rules."""
+
+    family_name = forms.CharField(
+        label="Family name",
+        help_text="Somebody with only one name has it here.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": 120}),
+        error_messages={"required": "Enter the family name."},
+    )
+    given_name = forms.CharField(
+        label="Given name",
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": 120}),
+    )
+    mrn = forms.CharField(
+        label="MRN",
+        help_text="The medical record number; each patient of your site has another.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "maxlength": 64, "spellcheck": "false"}
+        ),
+        error_messages={"required": "Enter the record number (MRN)."},
+    )
+    birth_date = forms.DateField(
+        label="Birth date",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date", "min": "1870-01-01"}, format="%Y-%m-%d"),
+        error_messages={"invalid": "Enter the date as year-month-day, such as 1962-03-14."},
+    )
+    sex = forms.ChoiceField(label="Sex", required=False, choices=[("", "Not known"), *Sex.choices])
+
+    @classmethod
+    def of(cls, patient: Patient) -> PatientForm:
+        """The form as it stands before anything is changed."""
+        return cls(initial={name: getattr(patient, name) for name in cls.base_fields})
+
+    def clean_mrn(self) -> str:
+        return rules.check_mrn(self.cleaned_data["mrn"])
+
+    def clean_family_name(self) -> str:
+        return rules.check_family_name(self.cleaned_data["family_name"])
+
+    def clean_given_name(self) -> str:
+        return rules.check_given_name(self.cleaned_data["given_name"])
+
+    def clean_birth_date(self) -> dt.date | None:
+        return rules.check_birth_date(self.cleaned_data["birth_date"])
+
+    def values(self) -> PatientChanges:
+        """What was typed, once ``is_valid`` has said so."""
+        data = self.cleaned_data
+        return PatientChanges(
+            mrn=data["mrn"],
+            family_name=data["family_name"],
+            given_name=data["given_name"],
+            birth_date=data["birth_date"],
+            sex=data["sex"],
+        )
