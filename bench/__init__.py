@@ -1,0 +1,1 @@
+"""What measures the running portal from outside; never part of the test run."""
