@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
+import kombu.pools
 from celery import current_app
 from django.utils import timezone
 
@@ -67,7 +69,8 @@ def broker_at(url: str) -> Iterator[None]:
 
 
 def _point_to(url: str) -> None:
-    current_app.conf.broker_url = url
-    current_app.pool.force_close_all()
-    current_app.__dict__.pop("amqp", None)
-    current_app.amqp._producer_pool = None
+    app: Any = current_app._get_current_object()
+    app.conf.broker_url = url
+    app._pool = None
+    app.amqp._producer_pool = None
+    kombu.pools.reset()
