@@ -151,7 +151,7 @@ def run(base: str, login: Login, paths: list[Path], options: argparse.Namespace)
     measure(base, login, pictures, uploads=5, clients=1, every_s=0.02)  # Warms everything up.
     alone = measure(base, login, pictures, uploads=options.uploads, clients=1, every_s=0.01)
     together = measure(
-        base, login, pictures, uploads=options.uploads, clients=options.clients, every_s=0.03
+        base, login, pictures, uploads=options.uploads, clients=options.clients, every_s=0.05
     )
     same = all(
         len(alone.answers.get(name, set()) | together.answers.get(name, set())) == 1

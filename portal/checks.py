@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 
 @register(Tags.compatibility)
-def check_time_limits(app_configs: list[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_time_limits(*, app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """The limits of a job must grow in this order, or work is done twice."""
     limits = [
         ("INFERENCE_SOFT_LIMIT_S", settings.INFERENCE_SOFT_LIMIT_S),
@@ -31,7 +32,9 @@ def check_time_limits(app_configs: list[AppConfig] | None, **_: Any) -> list[Che
 
 
 @register(Tags.compatibility)
-def check_celery_follows(app_configs: list[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_celery_follows(
+    *, app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
     """What the broker is told must be what the limits say."""
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
     if options.get("visibility_timeout") == settings.BROKER_VISIBILITY_TIMEOUT_S:
@@ -46,7 +49,7 @@ def check_celery_follows(app_configs: list[AppConfig] | None, **_: Any) -> list[
 
 
 @register(Tags.security)
-def check_no_admin_site(app_configs: list[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_no_admin_site(*, app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Django's admin would show and change patient data past the audit."""
     if "django.contrib.admin" not in settings.INSTALLED_APPS:
         return []

@@ -7,6 +7,8 @@
 For the second pass private servers are started on free ports if their programs are installed;
 else the reachable ones of ``TEST_DATABASE_URL`` and ``TEST_REDIS_URL`` are used. Where there are
 none, the launcher says what it left out; with ``CI=true`` that is a failure.
+
+``--only embedded`` or ``--only server``, given first, runs one pass.
 """
 
 from __future__ import annotations
@@ -100,23 +102,29 @@ def main(arguments: list[str]) -> int:
     # Short, because a socket's path may have 107 bytes only.
     folder = Path(tempfile.mkdtemp(prefix="ts-", dir="/tmp"))
     folder.chmod(0o711)  # The database runs as another user and has to pass through.
+    wanted = {"embedded", "server"}
+    if arguments[:1] == ["--only"]:
+        wanted &= set(arguments[1:2])
+        arguments = arguments[2:]
     all_counts = []
-    good = True
+    good = bool(wanted)
     try:
-        passed, counts = run_pass("embedded", arguments, {"TEST_REDIS_URL": ""}, folder)
-        good = good and passed
-        all_counts.append(counts)
-        with servers(folder) as found:
-            if isinstance(found, str):
-                print(f"\n=== server ===\n{found}: the whole second pass is left out.")
-                if ci:
-                    print("CI=true does not allow that.")
-                    good = False
-            else:
-                second = [*arguments, "-m", "not once", "--ignore=tests/ml"]
-                passed, counts = run_pass("server", second, found, folder)
-                good = good and passed
-                all_counts.append(counts)
+        if "embedded" in wanted:
+            passed, counts = run_pass("embedded", arguments, {"TEST_REDIS_URL": ""}, folder)
+            good = good and passed
+            all_counts.append(counts)
+        if "server" in wanted:
+            with servers(folder) as found:
+                if isinstance(found, str):
+                    print(f"\n=== server ===\n{found}: the whole second pass is left out.")
+                    if ci:
+                        print("CI=true does not allow that.")
+                    good = good and not ci
+                else:
+                    second = [*arguments, "-m", "not once", "--ignore=tests/ml"]
+                    passed, counts = run_pass("server", second, found, folder)
+                    good = good and passed
+                    all_counts.append(counts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     total = {key: sum(counts[key] for counts in all_counts) for key in NONE}
