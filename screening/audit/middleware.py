@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -25,10 +26,14 @@ class RequestContextMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        came_as = request.user
         with acting_as(lambda: origin_of(request)):
             response = self.get_response(request)
-            if response.status_code == 403 and request.user.is_authenticated:
-                _record_denial(request)
+            if response.status_code == 403:
+                # The API forgets who came with a forged form; an API token tells only there.
+                actor = request.user if request.user.is_authenticated else came_as
+                if actor.is_authenticated:
+                    _record_denial(request, actor)
             return response
 
 
@@ -45,9 +50,15 @@ def origin_of(request: HttpRequest) -> Origin:
     )
 
 
-def _record_denial(request: HttpRequest) -> None:
+def _record_denial(request: HttpRequest, actor: Any) -> None:
     """One event that names the address asked for and the object in it, never the query."""
     match = request.resolver_match
-    detail = {"method": request.method or "", "route": match.view_name if match else ""}
-    named = (str(v) for v in match.kwargs.values() if isinstance(v, UUID)) if match else iter(())
-    record("access.deny", outcome=Outcome.DENIED, object_id=next(named, ""), detail=detail)
+    ids = [str(v) for v in match.kwargs.values() if isinstance(v, UUID)] if match else []
+    record(
+        "access.deny",
+        actor=actor,
+        site_id=getattr(request, "home_site_id", None),
+        outcome=Outcome.DENIED,
+        object_id=ids[0] if ids else "",
+        detail={"method": request.method or "", "route": match.view_name if match else ""},
+    )
