@@ -1,0 +1,83 @@
+"""One portal and one browser for all end-to-end tests; a fresh visitor for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from ml.phantom import phantom_dicom, phantom_png
+from tests.e2e.browser import CHROMIUM, Visitor, chromium
+from tests.services.kit import Stack, running_stack
+
+NewVisitor = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The portal as ``make run`` starts it: web server, Redis, worker, scheduler, model."""
+    with running_stack(tmp_path_factory.mktemp("e2e") / "var") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        reason = f"no Chromium at {CHROMIUM} (apt install chromium, or set CHROMIUM)"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visitor(browser: Browser, stack: Stack) -> Iterator[NewVisitor]:
+    """Makes visitors; when the test ends, none of their browsers may have complained."""
+    made: list[Visitor] = []
+
+    def new(**options: Any) -> Visitor:
+        made.append(Visitor(browser, stack.base, **options))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
+    complaints = [text for one in made for text in one.complaints]
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def clinician(visitor: NewVisitor, stack: Stack) -> Visitor:
+    """The clinician of the first start, signed in."""
+    person = visitor()
+    person.sign_in(*stack.login("clinician"))
+    return person
+
+
+@pytest.fixture
+def admin(visitor: NewVisitor, stack: Stack) -> Visitor:
+    person = visitor()
+    person.sign_in(*stack.login("admin"))
+    return person
+
+
+@pytest.fixture(scope="package")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Generated pictures, and one file that only claims to be a picture."""
+    folder = tmp_path_factory.mktemp("xrays")
+    contents = {
+        "first.png": phantom_png(seed=11, size=(512, 512)),
+        "second.dcm": phantom_dicom(seed=12, size=(512, 512)),
+        "third.png": phantom_png(seed=13, size=(1536, 1536)),
+        "broken.png": phantom_png(seed=14, size=(512, 512))[:5000],
+    }
+    paths = {}
+    for name, content in contents.items():
+        paths[name] = folder / name
+        paths[name].write_bytes(content)
+    return paths
