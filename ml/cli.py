@@ -170,6 +170,10 @@ def _add_train(commands: _Commands) -> None:
     parser.add_argument("--size", type=int, help="side of the pictures, a multiple of 16")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="stop after so long; go on with --resume")
+    parser.add_argument(
+        "--start-from", type=Path, metavar="RUN", help="begin with the best weights of a run"
+    )
+    parser.add_argument("--peak-rate", type=float, help="highest learning rate")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument(
         "--smoke", action="store_true", help="a run of seconds on drawn phantoms, to test the code"
@@ -188,12 +192,22 @@ def _run_train(options: argparse.Namespace) -> int:
     if options.size is not None:
         smaller = tuple(size for size in config.small_sizes if size < options.size)
         config = replace(config, size=options.size, small_sizes=smaller)
+    if options.peak_rate is not None:
+        config = replace(config, peak_rate=options.peak_rate)
+    if options.start_from is not None:
+        # the weights have been through the small sizes already
+        config = replace(config, small_sizes=())
     try:
         manifest = options.manifest
         if options.smoke:
             manifest = train.draw_smoke_set(options.out / "phantoms")
         train.run_training(
-            manifest, options.out, config, resume=options.resume, minutes=options.minutes
+            manifest,
+            options.out,
+            config,
+            resume=options.resume,
+            start_from=options.start_from,
+            minutes=options.minutes,
         )
     except (ManifestError, ImagingError, train.TrainingError) as error:
         return _fail(str(error))

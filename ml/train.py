@@ -32,6 +32,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ml import CLASSES, augment, data, network, preprocess
+from ml.package import hash_file
 
 if TYPE_CHECKING:
     import keras
@@ -59,6 +60,8 @@ class Config:
     warmup_steps: int = 300
     label_smoothing: float = 0.05
     average_decay: float = 0.998
+    mixup: float = 0.4
+    """Share of batches in which every picture is blended with another, labels likewise."""
     sampling_power: float = 0.5
     stages: tuple[tuple[int, int], ...] = network.STAGES
 
@@ -109,11 +112,13 @@ def run_training(
     config: Config,
     *,
     resume: bool = False,
+    start_from: Path | None = None,
     minutes: float | None = None,
     report: Report = print,
 ) -> None:
     """Train, writing into ``out`` after every epoch.
 
+    :param start_from: an earlier run whose best weights are the first ones, at any size.
     :param minutes: stop after the epoch in which this much time has passed; ``--resume`` goes on
         from there.
     :raises TrainingError: when ``out`` holds another run, or the manifest has nothing to learn
@@ -130,17 +135,19 @@ def run_training(
         "training": data.count_cells(learning),
         "selection": data.count_cells(selection),
     }
+    if start_from is not None:
+        description["started_from"] = _origin(start_from)
     _open_run(out, description, resume)
     squares = data.load_squares(learning, config.size, out / "cache" / "learning.npz")
     watched = data.load_squares(selection, config.size, out / "cache" / "selection.npz")
     report(f"{len(learning)} pictures to learn from, {len(selection)} to select on.")
 
     trainer = _Trainer(config, steps=config.epochs * _steps_of(learning, config))
-    first = (
-        trainer.restore(out / "checkpoint.npz")
-        if resume and (out / "checkpoint.npz").exists()
-        else 0
-    )
+    first = 0
+    if resume and (out / "checkpoint.npz").exists():
+        first = trainer.restore(out / "checkpoint.npz")
+    elif start_from is not None:
+        trainer.take(start_from / "best.npz")
     started = time.monotonic()
     targets = data.labels_of(selection)
     for epoch in range(first, config.epochs):
@@ -180,9 +187,23 @@ def load_averaged(run: Path) -> tuple[keras.Model, dict[str, Any]]:
     if not weights.exists():
         raise TrainingError(f"{run} has no finished epoch at full size yet.")
     model = network.build_network(int(description["config"]["size"]), stages)
-    with np.load(weights) as stored:
-        model.set_weights([stored[f"arr_{number}"] for number in range(len(stored.files))])
+    model.set_weights(_read_weights(weights))
     return model, description
+
+
+def _read_weights(path: Path) -> list[npt.NDArray[Any]]:
+    with np.load(path) as stored:
+        return [stored[f"arr_{number}"] for number in range(len(stored.files))]
+
+
+def _origin(run: Path) -> dict[str, Any]:
+    """What a run is built on, so that its description tells the whole training."""
+    try:
+        earlier: dict[str, Any] = json.loads((run / "config.json").read_text())
+        earlier["weights_sha256"] = hash_file(run / "best.npz")
+    except OSError as error:
+        raise TrainingError(f"{run} is not a run with weights to start from.") from error
+    return earlier
 
 
 def _open_run(out: Path, description: dict[str, Any], resume: bool) -> None:
@@ -243,7 +264,12 @@ def _batches(
                 pictures = np.stack(
                     [augment.augment(squares[number], size, rng) for number in chosen]
                 )
-                ready.put((pictures, targets[chosen]))
+                wanted = targets[chosen]
+                if rng.random() < config.mixup:
+                    share = np.float32(rng.beta(0.4, 0.4))
+                    pictures = share * pictures + (1 - share) * pictures[::-1]
+                    wanted = share * wanted + (1 - share) * wanted[::-1]
+                ready.put((pictures, wanted))
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -325,6 +351,12 @@ class _Trainer:
             "accuracy": float(np.mean(logits.argmax(axis=1) == targets)),
             "nll": float(-np.mean(logs[np.arange(len(targets)), targets])),
         }
+
+    def take(self, weights: Path) -> None:
+        """Begin with the weights of an earlier run."""
+        values = _read_weights(weights)
+        self.model.set_weights(values)
+        self.averaged.set_weights(values)
 
     def save_averaged(self, path: Path) -> None:
         _write(path, *self.averaged.get_weights())

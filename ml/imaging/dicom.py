@@ -9,6 +9,7 @@ parser's words leave this module.
 from __future__ import annotations
 
 import io
+import logging
 import re
 import zlib
 from typing import Any, Final
@@ -23,8 +24,9 @@ from ml.imaging import codestream
 from ml.imaging.base import DecodedImage, ImageHeader, ImagingError, Limits
 from ml.imaging.window import display
 
-# pydicom would otherwise quote invalid values, and so patients, in warnings
+# pydicom would otherwise quote invalid values, and so patients, in warnings and in its log
 config.settings.reading_validation_mode = config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 MAGIC: Final = b"DICM"
 PREAMBLE: Final = 128
@@ -64,6 +66,13 @@ JPEG2000_SYNTAXES: Final = (
 )
 SYNTAXES: Final = (*NATIVE_SYNTAXES, uid.RLELossless, *JPEG_SYNTAXES, *JPEG2000_SYNTAXES)
 
+PICTURE_TAGS: Final = (
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PhotometricInterpretation",
+)
 LONG_VRS: Final = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
 UID_TEXT: Final = re.compile(r"[0-9.]{1,64}")
 WORD_TEXT: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
@@ -176,6 +185,8 @@ def _header(dataset: Any, syntax: str, limits: Limits) -> ImageHeader:
     ):
         limits.refuse("not_a_radiograph_modality")
 
+    if any(keyword not in dataset for keyword in PICTURE_TAGS):
+        limits.refuse("corrupt_image")
     frames = int(dataset.get("NumberOfFrames") or 1)
     allocated, bits = int(dataset.get("BitsAllocated") or 0), int(dataset.get("BitsStored") or 0)
     photometric = _word(dataset, "PhotometricInterpretation")
@@ -188,7 +199,7 @@ def _header(dataset: Any, syntax: str, limits: Limits) -> ImageHeader:
         or allocated not in (8, 16)
     ):
         limits.refuse("unsupported_type")
-    if not 1 <= bits <= allocated or "Rows" not in dataset or "Columns" not in dataset:
+    if not 1 <= bits <= allocated:
         limits.refuse("corrupt_image")
     width, height = int(dataset.Columns), int(dataset.Rows)
     limits.check_extent(width, height, frames)
