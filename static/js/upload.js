@@ -93,6 +93,7 @@
     list.appendChild(row);
     items.push(item);
     document.getElementById("upload-panel").hidden = false;
+    form.classList.add("drop-small");
     summarise();
     return item;
   }

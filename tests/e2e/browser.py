@@ -86,7 +86,9 @@ class Visitor:
         self.page.get_by_role("button", name="Sign out").click()
         self.page.wait_for_url("**/login/")
 
-    def register_patient(self, family_name: str, given_name: str, mrn: str, born: str) -> str:
+    def register_patient(
+        self, family_name: str, given_name: str, mrn: str, born: str, sex: str = "F"
+    ) -> str:
         """Fill in the form; return the address of the case record."""
         page = self.page
         page.goto("/patients/new/")
@@ -94,7 +96,7 @@ class Visitor:
         page.get_by_label("Given name").fill(given_name)
         page.get_by_label("MRN").fill(mrn)
         page.get_by_label("Birth date").fill(born)
-        page.get_by_label("Sex").select_option("F")
+        page.get_by_label("Sex").select_option(sex)
         page.get_by_role("button", name="Register patient").click()
         page.get_by_role("heading", name=f"{family_name}, {given_name}").wait_for()
         return urlsplit(page.url).path

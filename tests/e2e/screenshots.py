@@ -1,0 +1,128 @@
+"""Takes the screenshots of the README: ``python -m tests.e2e.screenshots [FOLDER]``.
+
+Starts a portal of its own, registers fictional people, sends drawn phantoms (never a real
+X-ray), and writes PNG files, 256 colours each to keep the repository small.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Picture
+from playwright.sync_api import Browser, expect
+
+from ml.phantom import phantom_dicom, phantom_png
+from tests.e2e.browser import PHONE, Visitor, chromium
+from tests.e2e.test_admin import PASSWORD, accept, invite
+from tests.services.kit import ROOT, Stack, running_stack
+
+WINDOW = {"width": 1280, "height": 880}
+PEOPLE = [
+    ("Okafor", "Chidi", "FH-10277", "1984-07-19", "M", [21, 22]),
+    ("Marsh", "Eleanor", "FH-10314", "1968-11-30", "F", [25]),
+    ("Novák", "Jana", "FH-10425", "1999-01-08", "F", [27]),
+    ("Price", "Gwilym", "FH-10462", "1940-05-05", "M", [35]),
+    ("Lindqvist", "Astrid", "FH-10240", "1951-02-03", "F", [31, 33]),
+]
+
+
+def save(person: Visitor, target: Path, *, full: bool = False) -> None:
+    """Photograph the page, with fewer colours than a screen has."""
+    person.page.mouse.move(0, 0)
+    person.page.wait_for_timeout(400)
+    shot = Picture.open(io.BytesIO(person.page.screenshot(full_page=full))).convert("RGB")
+    shot.quantize(256, kmeans=1, dither=Picture.Dither.NONE).save(target, "PNG", optimize=True)
+    print(f"{target.name}: {target.stat().st_size // 1024} KB")
+
+
+def visit(browser: Browser, stack: Stack, username: str, password: str, **options: Any) -> Visitor:
+    options.setdefault("viewport", WINDOW)
+    person = Visitor(browser, stack.base, **options)
+    person.sign_in(username, password)
+    return person
+
+
+def welcome_colleague(browser: Browser, stack: Stack, admin: Visitor) -> None:
+    """Let a clinician with a name come in, by an invitation as in real life."""
+    guest = Visitor(browser, stack.base)
+    accept(guest, invite(admin, "m.hale@example.org"), "mhale", "Morgan", "Hale")
+    guest.close()
+
+
+def send(person: Visitor, record: str, files: list[tuple[str, bytes]], results: int) -> None:
+    """Send ``files`` from the case record and wait until ``results`` of them are read."""
+    person.page.goto(f"{record}upload/")
+    person.page.get_by_label("Choose X-ray files").set_input_files(
+        [
+            {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+            for name, content in files
+        ]
+    )
+    expect(person.page.locator(".upload-item .chip:not(.chip-open)")).to_have_count(results)
+
+
+def take(stack: Stack, browser: Browser, folder: Path) -> None:
+    admin = visit(browser, stack, *stack.login("admin"))
+    welcome_colleague(browser, stack, admin)
+    person = visit(browser, stack, "mhale", PASSWORD)
+    records = {}
+    for family, given, mrn, born, sex, seeds in PEOPLE:
+        records[family] = person.register_patient(family, given, mrn, born, sex)
+        for seed in seeds:
+            content = phantom_png(seed=seed, size=(896, 1024))
+            send(person, records[family], [(f"chest-pa-{seed}.png", content)], 1)
+    person.page.goto("/")
+    save(person, folder / "home.png")
+
+    send(
+        person,
+        records["Okafor"],
+        [
+            ("IM-0001.dcm", phantom_dicom(seed=41, size=(1024, 1024))),
+            ("chest-pa.png", phantom_png(seed=43, size=(1024, 1024))),
+            ("scan-of-report.pdf", b"%PDF-1.7 not a picture"),
+        ],
+        2,
+    )
+    save(person, folder / "upload.png")
+
+    person.page.get_by_role("link", name="Open study").click()
+    expect(person.page.locator("meter").first).to_be_visible()
+    study = person.page.url
+    save(person, folder / "result.png")
+    person.page.goto(records["Okafor"])
+    save(person, folder / "case-record.png")
+
+    telephone: dict[str, Any] = {"viewport": PHONE, "device_scale_factor": 1.5}
+    phone = visit(browser, stack, "mhale", PASSWORD, color_scheme="dark", **telephone)
+    phone.page.goto(study)
+    phone.page.evaluate("document.querySelector('.reading').scrollIntoView()")
+    save(phone, folder / "result-phone.png")
+    phone.close()
+    phone = visit(browser, stack, "mhale", PASSWORD, **telephone)
+    save(phone, folder / "home-phone.png")
+    phone.close()
+
+    admin.page.goto("/users/")
+    save(admin, folder / "users.png")
+    for one in (person, admin):
+        one.close()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        running_stack(Path(scratch) / "var") as stack,
+        chromium() as browser,
+    ):
+        take(stack, browser, folder)
+
+
+if __name__ == "__main__":
+    main()
