@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "portal.middleware.RequestSizeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "portal.middleware.SessionRenewalMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -127,12 +128,12 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 EMAIL_HOST = ""  # No mail server: invitation and reset links are shown to the admin instead.
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60  # seconds
 
-# A session ends half an hour after the last request (each request renews it), and
+# A session ends half an hour after the last request (``portal.middleware`` renews it), and
 # ``SESSION_HARD_AGE_S`` after signing in, whatever happens.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = env.integer("SESSION_IDLE_MINUTES", 30, low=1, high=24 * 60) * 60
 SESSION_HARD_AGE_S = env.integer("SESSION_HARD_HOURS", 12, low=1, high=168) * 60 * 60
-SESSION_SAVE_EVERY_REQUEST = True
+SESSION_RENEW_AFTER_S = 60  # A page of thirty pictures must not write its session thirty times.
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -205,7 +206,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SERVE_PERMISSIONS": ["screening.accounts.api_permissions.SignedIn"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False},

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from screening.accounts.models import ApiToken, Membership, Role, Site, User
@@ -125,7 +126,7 @@ class TestTheLastAdmin:
 def test_two_admins_who_remove_each_other_at_once_cannot_both_succeed(what: str) -> None:
     site = Site.objects.create(name="Race")
     admins = [make_user(site, Role.ADMIN) for _ in range(2)]
-    start = threading.Barrier(2)
+    start = threading.Barrier(3)
     refusals: list[PortalError] = []
 
     def remove(actor: User, other: User) -> None:
@@ -142,11 +143,16 @@ def test_two_admins_who_remove_each_other_at_once_cannot_both_succeed(what: str)
             connection.close()
 
     threads = [threading.Thread(target=remove, args=pair) for pair in (admins, admins[::-1])]
-    for thread in threads:
-        thread.start()
+    left = Membership.objects.filter(site=site, role=Role.ADMIN, is_active=True)
+    with transaction.atomic():  # Both queue up at the site's row; who does not is seen here.
+        Site.objects.select_for_update().get(pk=site.pk)
+        for thread in threads:
+            thread.start()
+        start.wait(10)
+        time.sleep(0.4)
+        assert left.count() == 2
     for thread in threads:
         thread.join(30)
-    left = Membership.objects.filter(site=site, role=Role.ADMIN, is_active=True)
     assert left.count() == 1
     assert len(refusals) == 1
 
