@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
@@ -17,6 +18,8 @@ from portal.logs import current_request_id
 logger = logging.getLogger("portal.requests")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+RENEWED_AT = "renewed_at"
 
 # A caller's id is taken over only when it cannot smuggle anything into log files.
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -75,6 +78,23 @@ class SecurityHeadersMiddleware:
         if "Cache-Control" not in response:
             response["Cache-Control"] = "no-store, private"
         return response
+
+
+class SessionRenewalMiddleware:
+    """Moves the end of an idle session, at most once in ``SESSION_RENEW_AFTER_S`` seconds.
+
+    Only for people who have signed in: nobody else is given a session by this.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and SESSION_KEY in request.session:
+            now = int(time.time())
+            if now - request.session.get(RENEWED_AT, 0) >= settings.SESSION_RENEW_AFTER_S:
+                request.session[RENEWED_AT] = now
+        return self.get_response(request)
 
 
 class RequestSizeMiddleware:

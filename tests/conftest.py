@@ -46,6 +46,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(django_settings.TEST_RUN_DIR, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what belongs to the other shape only."""
+    if django_settings.TEST_SHAPE == "server":
+        return
+    elsewhere = [item for item in items if item.get_closest_marker("server")]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if not item.get_closest_marker("server")]
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Leave the figures where the launcher of both shapes reads them."""
     target = os.environ.get("TEST_COUNTS_FILE")

@@ -14,14 +14,13 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 import requests
+import yaml
 from django.conf import settings
 
 from tests.portal.production import ROOT, clean_environment, run_manage, sound_environment
 from tests.services.kit import free_port, wait_for
 
-pytestmark = pytest.mark.skipif(
-    settings.TEST_SHAPE != "server", reason="needs PostgreSQL and a Redis server"
-)
+pytestmark = pytest.mark.server
 
 AS_THE_PROXY_SAYS = {"X-Forwarded-Proto": "https", "Host": "portal.example.org"}
 DATABASE = f"thorascreen_production_{os.getpid()}"
@@ -92,9 +91,62 @@ def test_it_is_ready(base: str) -> None:
     assert checks["database"] == checks["broker"] == checks["storage"] == "ok"
 
 
+def test_its_own_probe_finds_it_healthy(base: str, environment: dict[str, str]) -> None:
+    def probe(what: str) -> int:
+        return subprocess.run(
+            [sys.executable, "-m", "portal.probe", what],
+            cwd=ROOT,
+            env={**clean_environment(), **environment},
+            timeout=60,
+            check=False,
+        ).returncode
+
+    assert probe(f"{base}/healthz") == 0
+    assert probe(f"{base}/no-such-page") == 1
+    assert probe(f"http://127.0.0.1:{free_port()}/healthz") == 1
+
+
+def test_a_worker_started_as_compose_does_answers_its_probe(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    program, *arguments = compose["worker"]["command"]
+    everything = {**clean_environment(), **environment, "WORKER_CONCURRENCY": "1"}
+    everything["WORKER_READY_FILE"] = str(tmp_path / "ready")
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [str(Path(sys.executable).parent / program), *arguments],
+            cwd=ROOT,
+            env=everything,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_for((tmp_path / "ready").exists, seconds=60, what="the worker")
+        probe = [sys.executable, *compose["worker"]["healthcheck"]["test"][2:]]
+        done = subprocess.run(probe, cwd=ROOT, env=everything, timeout=60, check=False)
+        assert done.returncode == 0, (tmp_path / "worker.log").read_text()
+    finally:
+        worker.terminate()
+        worker.wait(timeout=40)
+    done = subprocess.run(probe, cwd=ROOT, env=everything, timeout=60, check=False)
+    assert done.returncode == 1, "a probe that cannot fail"
+
+
+def test_the_first_admin_is_made_by_a_command(environment: dict[str, str], tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("heron-walks-at-dawn-42\n")
+    done = run_manage(
+        ["create_admin", "--site=North", "--username=ada", f"--password-file={password}"],
+        environment,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_plain_request_is_sent_to_https(base: str) -> None:
     found = requests.get(
-        f"{base}/accounts/login/",
+        f"{base}/login/",
         headers={"Host": "portal.example.org"},
         allow_redirects=False,
         timeout=10,

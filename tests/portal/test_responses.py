@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from portal import health
+from screening.accounts.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +75,29 @@ def test_each_request_leaves_one_line_without_names_or_tokens(
     assert record.getMessage().startswith("GET /invitation/<str:token>/ ")
     assert "very-secret-token" not in caplog.text
     assert "Nordlund" not in caplog.text
+
+
+def test_a_session_is_renewed_by_use_but_not_by_every_picture(
+    client: Client, clinician_a: User, settings: Any
+) -> None:
+    client.force_login(clinician_a)
+    client.get("/")
+    [session] = Session.objects.all()
+    early = session.expire_date
+    assert settings.SESSION_COOKIE_AGE <= 60 * 60
+    client.get("/")
+    session.refresh_from_db()
+    assert session.expire_date == early, "written again within the minute"
+    settings.SESSION_RENEW_AFTER_S = 0
+    client.get("/")
+    session.refresh_from_db()
+    assert session.expire_date > early
+
+
+def test_nobody_is_given_a_session_for_looking(client: Client) -> None:
+    client.get("/healthz")
+    client.get("/login/")
+    assert not Session.objects.exists()
 
 
 def test_a_giant_request_is_refused_before_it_is_read(client: Client, settings: Any) -> None:
