@@ -53,9 +53,13 @@ def fit_calibration(logits: npt.ArrayLike, labels: Labels, iterations: int = 60)
     # parameters: the inverse temperature, then one bias a class
     design = np.concatenate([given[:, :, None], np.tile(np.eye(classes), (count, 1, 1))], axis=2)
     parameters = np.zeros(classes + 1)
-    parameters[0] = 1.0
+    parameters[0] = 1.0 / max(1.0, float(given.std()))
     penalty = np.full(classes + 1, RIDGE)
     penalty[0] = 1e-9
+
+    def cost(candidate: Array) -> float:
+        return log_loss(softmax(design @ candidate), labels) + 0.5 * float(penalty @ candidate**2)
+
     for _ in range(iterations):
         guessed = softmax(design @ parameters)
         gradient = np.einsum("nk,nkp->p", guessed - wanted, design) / count + penalty * parameters
@@ -63,10 +67,14 @@ def fit_calibration(logits: npt.ArrayLike, labels: Labels, iterations: int = 60)
         mean = weighted.sum(axis=1)
         curvature = (np.einsum("nkp,nkq->pq", weighted, design) - mean.T @ mean) / count
         step = np.linalg.solve(curvature + np.diag(penalty), gradient)
-        parameters -= step
+        # a full step can overshoot where the probabilities are nearly certain
+        length, now = 1.0, cost(parameters)
+        while length > 1e-6 and cost(parameters - length * step) > now:
+            length /= 2
+        parameters -= length * step
         # the temperature must stay a temperature
-        parameters[0] = np.clip(parameters[0], 0.05, 20.0)
-        if np.abs(step).max() < 1e-10:
+        parameters[0] = np.clip(parameters[0], 0.01, 100.0)
+        if np.abs(length * step).max() < 1e-10:
             break
     bias = parameters[1:] - parameters[1:].mean()
     return Calibration(float(1.0 / parameters[0]), tuple(float(value) for value in bias))

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from ml import CLASSES
-from ml.data import DATA_LIMITS, Row, labels_of, read_manifest
+from ml.data import DATA_LIMITS, ManifestError, Row, labels_of, read_manifest
 from ml.imaging import ImagingError
 from ml.metrics import score_all
 from ml.package import load_package
@@ -66,6 +66,8 @@ def evaluate_manifest(
     package = load_package(package_path)
     wanted = [row for row in read_manifest(manifest) if split is None or row.split == split]
     rows = [row for row in wanted if row.label in CLASSES]
+    if not rows:
+        raise ManifestError(f"{manifest}: no row to score{f' in split {split}' if split else ''}.")
     answers = _answer_all(rows, package.path, runtime, workers)
     seconds = time.perf_counter() - started
     result = _summarise(rows, answers, resamples)
