@@ -13,9 +13,7 @@ class PortalError(Exception):
     code = "error"
     http_status = 400
 
-    def __init__(
-        self, message: str, *, code: str | None = None, field: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field

@@ -17,15 +17,11 @@ class PortalErrorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
 
-    def process_exception(
-        self, request: HttpRequest, error: Exception
-    ) -> HttpResponse | None:
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer with the error's own status: JSON for scripts, a page for people."""
         if not isinstance(error, PortalError):
             return None
         body = {"code": error.code, "message": error.message}
         if "application/json" in request.headers.get("Accept", ""):
             return JsonResponse(body, status=error.http_status)
-        return render(
-            request, "errors/portal_error.html", body, status=error.http_status
-        )
+        return render(request, "errors/portal_error.html", body, status=error.http_status)

@@ -25,7 +25,7 @@ def portal_task(
     queue: str = "default",
     soft_limit_s: float | None = None,
     hard_limit_s: float | None = None,
-) -> Callable[[Callable[..., None]], Task]:
+) -> Callable[[Callable[..., None]], Task[..., None]]:
     """Declare a background task.
 
     The message is acknowledged after the work (``acks_late``) and handed back when the worker
@@ -34,23 +34,24 @@ def portal_task(
     visibility timeout (celery issue #5935); ``portal.checks`` holds that order.
     """
 
-    def declare(function: Callable[..., None]) -> Task:
-        task: Task = shared_task(
-            name=name,
-            queue=queue,
-            acks_late=True,
-            reject_on_worker_lost=True,
-            ignore_result=True,
-            max_retries=0,
-            soft_time_limit=soft_limit_s or settings.INFERENCE_SOFT_LIMIT_S,
-            time_limit=hard_limit_s or settings.INFERENCE_HARD_LIMIT_S,
-        )(function)
+    def declare(function: Callable[..., None]) -> Task[..., None]:
+        options: dict[str, Any] = {
+            "name": name,
+            "queue": queue,
+            "acks_late": True,
+            "reject_on_worker_lost": True,
+            "ignore_result": True,
+            "max_retries": 0,
+            "soft_time_limit": soft_limit_s or settings.INFERENCE_SOFT_LIMIT_S,
+            "time_limit": hard_limit_s or settings.INFERENCE_HARD_LIMIT_S,
+        }
+        task: Task[..., None] = shared_task(**options)(function)
         return task
 
     return declare
 
 
-def send_now(task: Task, *args: str, countdown_s: float = 0) -> bool:
+def send_now(task: Task[..., None], *args: str, countdown_s: float = 0) -> bool:
     """Send a message at once; return whether the broker took it.
 
     A broker that is away is no error here: the row the message points at is the truth, and the
@@ -65,11 +66,9 @@ def send_now(task: Task, *args: str, countdown_s: float = 0) -> bool:
     return True
 
 
-def send_after_commit(task: Task, *args: str, countdown_s: float = 0) -> None:
+def send_after_commit(task: Task[..., None], *args: str, countdown_s: float = 0) -> None:
     """Send a message once the surrounding transaction has committed.
 
     A worker therefore never sees a row that is not there yet (celery issue #8976).
     """
-    transaction.on_commit(
-        lambda: send_now(task, *args, countdown_s=countdown_s), robust=True
-    )
+    transaction.on_commit(lambda: send_now(task, *args, countdown_s=countdown_s), robust=True)

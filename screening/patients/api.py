@@ -66,6 +66,7 @@ class PatientList(APIView):
     )
 
     @extend_schema(
+        operation_id="patients_list",
         summary="List or search patients",
         parameters=[
             OpenApiParameter(
