@@ -26,12 +26,13 @@
   document.addEventListener("htmx:afterOnLoad", function () { showConnectionNotice(false); });
 
   // A session that ended answers with the sign-in page, which must not be put into a corner of
-  // this one: the whole page is loaded again, and leads to signing in and back.
+  // this one: the whole page is loaded again, and leads to signing in and back. The same when what
+  // the page shows is gone or closed: the person is told, instead of the page asking for ever.
   document.addEventListener("htmx:beforeSwap", function (event) {
     const detail = event.detail;
     const asked = new URL(detail.pathInfo.finalRequestPath || detail.pathInfo.requestPath, location.href);
     const answered = detail.xhr.responseURL ? new URL(detail.xhr.responseURL) : asked;
-    const turnedAway = answered.pathname !== asked.pathname || detail.xhr.status === 401 || detail.xhr.status === 403;
+    const turnedAway = answered.pathname !== asked.pathname || [401, 403, 404].includes(detail.xhr.status);
     if (turnedAway) {
       detail.shouldSwap = false;
       location.reload();

@@ -286,3 +286,43 @@ def test_only_broken_files_leave_nothing_behind(
     expect(person.page.get_by_text("Nothing was accepted.")).to_be_visible()
     person.page.goto(record)
     expect(person.page.get_by_text("No X-ray yet.")).to_be_visible()
+
+
+def test_patients_are_found_while_typing_and_again_on_the_way_back(clinician: Visitor) -> None:
+    page = clinician.page
+    clinician.register_patient("Turnstone", "Tess", "E2E-10", "1970-02-03")
+    clinician.register_patient("Whimbrel", "Will", "E2E-11", "1971-02-03")
+    page.goto("/")
+    page.get_by_label("Name or MRN").fill("turn")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Turnstone, Tess")).to_be_visible()
+    expect(page.get_by_role("link", name="Whimbrel, Will")).to_have_count(0)
+    page.get_by_label("Search by name or MRN").press_sequentially("XXX")
+    expect(page.get_by_text("Nobody is found.")).to_be_visible()
+    page.get_by_label("Search by name or MRN").fill("e2e-11")
+    page.get_by_role("link", name="Whimbrel, Will").click()
+    expect(page.get_by_role("heading", name="Whimbrel, Will")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("link", name="Whimbrel, Will")).to_be_visible()
+    expect(page.get_by_role("link", name="Turnstone, Tess")).to_have_count(0)
+
+
+def test_an_open_page_leads_to_signing_in_when_the_session_has_ended(
+    clinician: Visitor, stack: Stack, files: dict[str, Path]
+) -> None:
+    page = clinician.page
+    clinician.expected.append("/state/")
+    open_upload(clinician, "Sanderling", "E2E-12")
+    workers = [one for one in stack.processes() if "worker" in " ".join(one.cmdline())]
+    for worker in workers:
+        worker.suspend()
+    try:
+        page.get_by_label("Choose X-ray files").set_input_files(files["first.png"])
+        page.get_by_role("link", name="Open study").click()
+        expect(page.locator(".finding")).to_contain_text(re.compile("Waiting its turn|Analysing"))
+        clinician.context.clear_cookies()
+        expect(page).to_have_url(re.compile(r"/login/\?next=%2Fstudies%2F"))
+        expect(page.locator("body")).not_to_contain_text("Sanderling")
+    finally:
+        for worker in workers:
+            worker.resume()
