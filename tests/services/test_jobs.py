@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from django.db import connection
+from django.core.files.storage import default_storage
 
 from ml.package import default_path
 from screening.accounts.models import User
@@ -20,12 +21,12 @@ from screening.core.tasks import send_now
 from screening.inference import broker as messages
 from screening.inference import services
 from screening.inference.models import Job, Result
-from screening.inference.tasks import sweep_jobs
+from screening.inference.tasks import run_job, sweep_jobs
 from screening.patients.models import Patient
 from screening.studies.models import Image, Status, Study
 from tests import radiographs
 from tests.embedded_redis import EmbeddedRedis
-from tests.inference.stages import broker_at, let_patience_end
+from tests.inference.stages import broker_at
 from tests.personas import *  # noqa: F403  (fixtures)
 from tests.radiographs import receive, stored_files
 from tests.services.kit import WorkerProcess, wait_for
@@ -87,9 +88,50 @@ def assert_done_once(image: Image, media_root: Path) -> Job:
     return job
 
 
-def big_dicom() -> bytes:
-    """Twelve megapixels: the look at it takes long enough to be interrupted."""
-    return radiographs.dicom(1, 3500)
+class Held:
+    """An image whose file is a pipe: whoever opens it waits until the test writes into it.
+
+    So a worker is caught in the middle of its look for as long as the test likes, without any
+    change to the worker.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.path = Path(default_storage.path(image.original))
+        self.aside = self.path.with_suffix(".aside")
+        self.path.rename(self.aside)
+        os.mkfifo(self.path)
+
+    def wait_until_looking(self) -> Job:
+        """The job, once its worker reads the file."""
+        job = wait_until_running(self.image)
+        self.pipe = wait_for(self._reader_is_there, what="the worker to open the file")
+        return job
+
+    def _reader_is_there(self) -> int | None:
+        try:
+            return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return None
+
+    def let_go(self) -> None:
+        """Hand the bytes to the one who waits, and put the file back for those to come."""
+        os.set_blocking(self.pipe, True)
+        with os.fdopen(self.pipe, "wb") as pipe:
+            pipe.write(self.aside.read_bytes())
+        self.put_back()
+
+    def put_back(self) -> None:
+        self.aside.rename(self.path)
+
+
+def send_with_limits(monkeypatch: pytest.MonkeyPatch, *, soft_s: float, hard_s: float = 20) -> None:
+    """Messages carry the limits of who sends them: here, of this process."""
+    monkeypatch.setattr(run_job, "soft_time_limit", soft_s)
+    monkeypatch.setattr(run_job, "time_limit", hard_s)
+    monkeypatch.setattr(run_job, "_exec_options", None)  # what Celery remembers of them
 
 
 def pid_of(job: Job) -> int:
@@ -140,49 +182,48 @@ def test_a_result_by_keras_agrees_with_one_by_litert(send: Sent, tmp_path: Path)
 def test_kill_9_of_the_working_process_ends_in_one_result(
     send: Sent, tmp_path: Path, media_root: Path
 ) -> None:
-    """The process is frozen in the middle of its look, then killed. The worker hands the message
-    back, and the next process sees that the job's holder is gone."""
-    image = send(big_dicom())
+    """The worker hands the message back; the next process sees that the job's holder is gone."""
+    held = Held(send())
     with WorkerProcess(tmp_path):
-        job = wait_until_running(image)
-        pid = pid_of(job)
-        os.kill(pid, signal.SIGSTOP)
-        assert job_of(image).status == Status.RUNNING, "it was caught in the middle"
+        pid = pid_of(held.wait_until_looking())
+        held.put_back()
         os.kill(pid, signal.SIGKILL)
-        wait_until_over(image)
-        assert assert_done_once(image, media_root).attempts == 2
-        assert pid_of(job_of(image)) != pid
+        wait_until_over(held.image)
+    job = assert_done_once(held.image, media_root)
+    assert job.attempts == 2
+    assert pid_of(job) != pid
 
 
 def test_kill_9_of_the_whole_worker_ends_in_one_result(
     send: Sent, tmp_path: Path, media_root: Path
 ) -> None:
-    """Nobody hands the message back; the sweep of the next worker finds the job."""
-    image = send(big_dicom())
+    """Nobody hands the message back; the sweep of the next worker finds the job at once."""
+    held = Held(send())
     with WorkerProcess(tmp_path, name="first") as first:
-        job = wait_until_running(image)
-        os.kill(pid_of(job), signal.SIGSTOP)
-        assert job_of(image).status == Status.RUNNING, "it was caught in the middle"
+        held.wait_until_looking()
         first.kill()
+    held.put_back()
+    assert job_of(held.image).status == Status.RUNNING
     with WorkerProcess(tmp_path, name="second"):
         assert send_now(sweep_jobs)
-        wait_until_over(image)
-        assert assert_done_once(image, media_root).attempts == 2
+        wait_until_over(held.image, seconds=15)
+    assert assert_done_once(held.image, media_root).attempts == 2
 
 
 def test_a_picture_that_kills_every_process_is_given_up(send: Sent, tmp_path: Path) -> None:
-    image = send(big_dicom())
+    held = Held(send())
     with WorkerProcess(tmp_path):
         for attempt in (1, 2, 3):
-            job = wait_for(
-                lambda attempt=attempt: Job.objects.filter(
-                    image=image, status=Status.RUNNING, attempts=attempt
-                ).first(),
-                what=f"attempt {attempt}",
-                every=0.001,
-            )
+            job = held.wait_until_looking()
+            assert job.attempts == attempt
             os.kill(pid_of(job), signal.SIGKILL)
-        (job,) = wait_until_over(image)
+            wait_for(
+                lambda attempt=attempt: (
+                    job_of(held.image).attempts > attempt or job_of(held.image).status in OVER
+                ),
+                what="the loss to be noticed",
+            )
+        (job,) = wait_until_over(held.image)
     assert (job.status, job.code, job.attempts) == (Status.FAILED, "worker_lost", 3)
     assert not Result.objects.exists()
 
@@ -190,43 +231,43 @@ def test_a_picture_that_kills_every_process_is_given_up(send: Sent, tmp_path: Pa
 def test_an_orderly_stop_finishes_the_work_at_hand(
     send: Sent, tmp_path: Path, media_root: Path
 ) -> None:
-    image = send(big_dicom())
-    worker = WorkerProcess(tmp_path)
-    with worker:
-        wait_until_running(image)
+    held = Held(send())
+    with WorkerProcess(tmp_path) as worker:
+        held.wait_until_looking()
+        os.kill(worker.pid, signal.SIGTERM)
+        wait_for(lambda: "Warm shutdown" in worker.log(), what="the worker to hear of it")
+        held.let_go()
         worker.stop()
-        assert assert_done_once(image, media_root).attempts == 1
+        assert assert_done_once(held.image, media_root).attempts == 1
 
 
-def test_what_takes_too_long_is_tried_again_and_then_given_up(send: Sent, tmp_path: Path) -> None:
+def test_what_takes_too_long_is_tried_again_and_then_given_up(
+    send: Sent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The soft limit interrupts, the retry fires after its back-off, three times in all."""
-    image = send(big_dicom())
-    slow = {"INFERENCE_SOFT_LIMIT_S": "1", "INFERENCE_HARD_LIMIT_S": "20"}
-    with WorkerProcess(tmp_path, environment={**QUICK, **slow}):
-        seen: set[tuple[str, int]] = set()
-
-        def frozen_to_the_end() -> bool:
-            job = job_of(image)
-            if job.status == Status.RUNNING and (job.worker, job.attempts) not in seen:
-                seen.add((job.worker, job.attempts))
-                # Frozen beyond its limit; the pending interruption arrives when it goes on.
-                os.kill(pid_of(job), signal.SIGSTOP)
-                wait_for(lambda: interrupted(pid_of(job)), what="the limit to strike", every=0.01)
-                os.kill(pid_of(job), signal.SIGCONT)
-            return job.status in OVER
-
-        wait_for(frozen_to_the_end, seconds=40, what="three attempts", every=0.001)
-    job = job_of(image)
+    send_with_limits(monkeypatch, soft_s=1)
+    held = Held(send())
+    limits = {"INFERENCE_SOFT_LIMIT_S": "1", "INFERENCE_HARD_LIMIT_S": "20"}
+    with WorkerProcess(tmp_path, environment={**QUICK, **limits}):
+        (job,) = wait_until_over(held.image)
     assert (job.status, job.code, job.attempts) == (Status.FAILED, "timed_out", 3)
-    assert len(seen) == 3
     assert not Result.objects.exists()
 
 
-def interrupted(pid: int) -> bool:
-    """Whether the soft limit's signal (SIGUSR1) waits for the process; see proc(5)."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    pending = (line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:"))
-    return any(int(mask, 16) >> (signal.SIGUSR1 - 1) & 1 for mask in pending)
+def test_what_does_not_even_heed_the_soft_limit_is_killed_and_found(
+    send: Sent, tmp_path: Path, media_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stuck beyond the hard limit is killed; the sweep recovers its job."""
+    send_with_limits(monkeypatch, soft_s=1, hard_s=2)
+    held = Held(send())
+    every_second = {**QUICK, "INFERENCE_SWEEP_EVERY_S": "1"}
+    with WorkerProcess(tmp_path, beat=True, environment=every_second):
+        pid = pid_of(held.wait_until_looking())
+        os.kill(pid, signal.SIGSTOP)  # deaf to the soft limit
+        held.put_back()
+        wait_until_over(held.image)
+    assert assert_done_once(held.image, media_root).attempts == 2
+    assert not psutil.pid_exists(pid)
 
 
 # --- Lost and doubled messages -----------------------------------------------------------------
@@ -251,28 +292,30 @@ def test_an_emptied_broker_loses_no_job(
 def test_a_broker_emptied_in_the_middle_of_a_job_changes_nothing(
     send: Sent, tmp_path: Path, media_root: Path, broker: redis.Redis
 ) -> None:
-    image = send(big_dicom())
+    held = Held(send())
     with WorkerProcess(tmp_path, beat=True, environment={**QUICK, "INFERENCE_SWEEP_EVERY_S": "1"}):
-        job = wait_until_running(image)
-        os.kill(pid_of(job), signal.SIGSTOP)
+        held.wait_until_looking()
         broker.flushall()
-        os.kill(pid_of(job), signal.SIGCONT)
-        wait_until_over(image)
-        assert assert_done_once(image, media_root).attempts == 1
+        held.let_go()
+        wait_until_over(held.image)
+        assert assert_done_once(held.image, media_root).attempts == 1
 
 
 def test_a_message_delivered_many_times_leaves_one_result(
     send: Sent, tmp_path: Path, media_root: Path, broker: redis.Redis
 ) -> None:
-    image = send(big_dicom())
+    """Five of the six arrive while the first is being worked on, and after it."""
+    held = Held(send())
     for _ in range(5):
-        assert messages.send_job(job_of(image).pk)
+        assert messages.send_job(job_of(held.image).pk)
     assert broker.llen("inference") == 6
-    with WorkerProcess(tmp_path, concurrency=3):
-        wait_until_over(image)
+    with WorkerProcess(tmp_path, concurrency=2):
+        held.wait_until_looking()
         wait_for(lambda: broker.llen("inference") == 0, what="all messages to be taken")
+        held.let_go()
+        wait_until_over(held.image)
         wait_for(lambda: broker.hlen("unacked") == 0, what="all messages to be acknowledged")
-    assert assert_done_once(image, media_root).attempts == 1
+    assert assert_done_once(held.image, media_root).attempts == 1
 
 
 def test_an_upload_while_redis_is_down_is_done_when_it_is_back(
@@ -302,17 +345,16 @@ def test_redis_restarted_in_the_middle_of_a_job(
     environment = {**QUICK, "TEST_REDIS_URL": server.url, "INFERENCE_SWEEP_EVERY_S": "1"}
     try:
         with broker_at(f"redis+socket://{server.socket_path}"):
-            image = send(big_dicom())
+            held = Held(send())
             with WorkerProcess(tmp_path, beat=True, environment=environment):
-                job = wait_until_running(image)
-                os.kill(pid_of(job), signal.SIGSTOP)
+                held.wait_until_looking()
                 server.stop()
-                os.kill(pid_of(job), signal.SIGCONT)
-                wait_until_over(image)
+                held.let_go()
+                wait_until_over(held.image)
                 server.start()
                 late = send(radiographs.png(2))
-                wait_until_over(late, seconds=40)
-                assert assert_done_once(image, media_root).attempts == 1
+                wait_until_over(late)
+                assert assert_done_once(held.image, media_root).attempts == 1
                 assert_done_once(late, media_root)
     finally:
         server.stop()
@@ -378,5 +420,3 @@ def test_the_log_names_nobody(
     assert str(job_of(image).pk) in log or "inference.run_job" in log
     for word in ("Nordlund", "Nina", patient_a.mrn, "hantom"):
         assert word not in log
-    assert connection.vendor in ("sqlite", "postgresql")
-    let_patience_end(image)
