@@ -220,6 +220,7 @@ def _add_release(commands: _Commands) -> None:
     parser.add_argument("--manifest", type=Path, default=DEFAULT_MANIFEST, metavar="CSV")
     parser.add_argument("--name", default="thorascreen")
     parser.add_argument("--version", required=True)
+    parser.add_argument("--size", type=int, help="side of the served pictures; default: by val")
     parser.add_argument("--out", type=Path, help="default: ml/models/NAME-VERSION")
     parser.add_argument("--activate", action="store_true", help="make it the model in use")
     parser.set_defaults(run=_run_release)
@@ -232,7 +233,14 @@ def _run_release(options: argparse.Namespace) -> int:
 
     out = options.out or package.MODELS / f"{options.name}-{options.version}"
     try:
-        release.release(options.run_folder, options.manifest, out, options.name, options.version)
+        release.release(
+            options.run_folder,
+            options.manifest,
+            out,
+            options.name,
+            options.version,
+            size=options.size,
+        )
     except (ManifestError, TrainingError) as error:
         return _fail(str(error))
     except FileExistsError:

@@ -50,29 +50,41 @@ def release(
     name: str,
     version: str,
     *,
+    size: int | None = None,
     splits: Sequence[str] = ("val", "test"),
     report: Callable[[str], None] = print,
 ) -> None:
     """Write a package of a run into ``out``, which must not exist yet.
 
     :param manifest: the manifest that the run was trained on.
+    :param size: side of the served pictures; None chooses on the selection split. A network often
+        does best on pictures a little larger than those it was trained on, for variants are
+        drawn enlarged as often as not (Touvron et al. 2019, "Fixing the train-test resolution
+        discrepancy").
     :param splits: what to measure for the record, once everything is fixed.
     :raises TrainingError: when the run is not far enough; ``FileExistsError`` for ``out``.
     """
     averaged, description = load_averaged(run)
     config = description["config"]
-    size = int(config["size"])
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     stages = tuple((int(channels), int(stride)) for channels, stride in config["stages"])
-    network = fold_norms(averaged, size, stages)
     rows = data.read_manifest(manifest)
+    selection = data.selection_rows(rows)
+    labels = data.labels_of(selection)
     out.mkdir(parents=True)
+    tried: dict[int, float] = {}
+    if size is None:
+        for candidate in range(int(config["size"]), int(config["size"]) + 33, 16):
+            answers, _ = _look(fold_norms(averaged, candidate, stages), selection, candidate)
+            tried[candidate] = _calibrated_loss(answers["logits"], labels)
+            report(f"size {candidate}: log loss {tried[candidate]:.4f} on val")
+        size = min(tried, key=lambda candidate: tried[candidate])
+    network = fold_norms(averaged, size, stages)
     _write_keras(network, out / package.KERAS_FILE)
     _write_litert(network, out / package.LITERT_FILE)
     report("Network written; calibrating.")
 
-    selection = data.selection_rows(rows)
     answers, measures = _look(network, selection, size)
-    labels = data.labels_of(selection)
     calibration = fit_calibration(answers["logits"], labels)
     learned, _ = _look(network, data.training_rows(rows), size)
     gate = fit_gate(learned["features"], Bounds())
@@ -97,6 +109,13 @@ def release(
         "sha256": {file: package.hash_file(out / file) for file in package.FILES},
         "training": {
             "config": config,
+            "epochs_run": len(history),
+            "best_epoch": min(
+                (line for line in history if line["size"] == config["size"]),
+                key=lambda line: float(line["nll"]),
+            )["epoch"],
+            "started_from": description.get("started_from"),
+            "log_loss_by_served_size": tried,
             "counts": description["training"],
             "selection_counts": description["selection"],
             "selected_by": "log loss of the averaged weights on val, full-size epochs",
@@ -154,6 +173,10 @@ def _write_litert(network: keras.Model, path: Path) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
         path.write_bytes(converter.convert())
+
+
+def _calibrated_loss(logits: FloatArray, labels: Any) -> float:
+    return log_loss(fit_calibration(logits, labels).probabilities(logits), labels)
 
 
 def _calibration_entry(calibration: Calibration, logits: FloatArray, labels: Any) -> dict[str, Any]:

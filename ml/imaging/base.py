@@ -69,6 +69,9 @@ class Limits:
     max_pixels: int = 64_000_000
     """Rows x columns x frames."""
     min_side: int = 200
+    interrupts: tuple[type[Exception], ...] = (MemoryError,)
+    """Exceptions that say nothing of the file and pass through: a machine short of memory, and
+    whatever a caller's time limit raises in the middle of a decode."""
 
     @property
     def max_dataset_bytes(self) -> int:

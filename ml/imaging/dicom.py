@@ -96,6 +96,8 @@ def read_dicom_header(data: bytes, limits: Limits) -> ImageHeader:
         return _header(dataset, syntax, limits)
     except ImagingError:
         raise
+    except limits.interrupts:
+        raise
     # a damaged file makes the parser raise nearly anything
     except Exception:
         limits.refuse("corrupt_image")
@@ -115,6 +117,8 @@ def decode_dicom(data: bytes, limits: Limits) -> DecodedImage:
             limits.refuse("corrupt_image")
         pixels = display(stored, dataset)
     except ImagingError:
+        raise
+    except limits.interrupts:
         raise
     except Exception:
         limits.refuse("corrupt_image")

@@ -39,11 +39,13 @@ def decode_raster(data: bytes, kind: Format, limits: Limits) -> DecodedImage:
     """:raises ImagingError: see ``ml.imaging.decode``."""
     with _open(data, kind, limits) as picture:
         header = _header(picture, data, kind, limits)
-        turn = _turn(picture)
+        turn = _turn(picture, limits)
         try:
             picture.load()
             upright = picture.transpose(turn) if turn is not None else picture
             pixels, colourfulness = _grey(upright)
+        except limits.interrupts:
+            raise
         # a damaged file makes Pillow's parsers raise nearly anything
         except Exception:
             limits.refuse("corrupt_image")
@@ -57,6 +59,8 @@ def _open(data: bytes, kind: Format, limits: Limits) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=[kind.upper()])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limits.refuse("too_many_pixels")
+    except limits.interrupts:
+        raise
     except Exception:
         limits.refuse("corrupt_image")
 
@@ -67,7 +71,7 @@ def _header(picture: Image.Image, data: bytes, kind: Format, limits: Limits) -> 
     # further pictures of a JPEG are previews of a camera; those of a PNG are an animation
     if kind == "png" and getattr(picture, "is_animated", False):
         limits.refuse("unsupported_type")
-    if _turn(picture) in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
+    if _turn(picture, limits) in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
         width, height = height, width
     # a PNG's first chunk: 8 bytes signature, 8 of chunk head, width, height, bit depth, colour type
     bits = data[24] if kind == "png" else 8
@@ -81,7 +85,7 @@ def _header(picture: Image.Image, data: bytes, kind: Format, limits: Limits) -> 
     )
 
 
-def _turn(picture: Image.Image) -> Image.Transpose | None:
+def _turn(picture: Image.Image, limits: Limits) -> Image.Transpose | None:
     raw = picture.info.get("exif")
     if not isinstance(raw, bytes):
         return None
@@ -89,6 +93,8 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
     try:
         exif.load(raw)
         return TURNS.get(exif.get(ORIENTATION_TAG, 1))
+    except limits.interrupts:
+        raise
     # EXIF blocks are often broken in otherwise good pictures: then the picture is taken as it
     # stands
     except Exception:

@@ -22,7 +22,7 @@ from ml.imaging import (
     read_header,
     sniff,
 )
-from ml.phantom import phantom_jpeg, phantom_png
+from ml.phantom import phantom_dicom, phantom_jpeg, phantom_png
 from tests.ml.dicoms import TINY
 
 
@@ -212,3 +212,25 @@ def test_a_refusal_crosses_processes_whole() -> None:
 
     error = pickle.loads(pickle.dumps(DEFAULT_LIMITS.refusal("too_small")))  # noqa: S301  # our own
     assert (error.code, error.message) == ("too_small", DEFAULT_LIMITS.refusal("too_small").message)
+
+
+class TimeIsUp(Exception):
+    """What a task runner raises in the middle of anything."""
+
+
+@pytest.mark.parametrize("syntax", [None, "explicit", "rle"])
+def test_interruptions_are_not_blamed_on_the_file(
+    monkeypatch: pytest.MonkeyPatch, syntax: str | None
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise TimeIsUp
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", interrupted)
+    monkeypatch.setattr("ml.imaging.dicom.display", interrupted)
+    if syntax is None:
+        data = phantom_png(1, "normal", (300, 300))
+    else:
+        data = phantom_dicom(1, "normal", (300, 300), syntax=syntax)  # type: ignore[arg-type]
+    with pytest.raises(TimeIsUp):
+        decode(data, Limits(interrupts=(MemoryError, TimeIsUp)))
+    assert code_of(data) == "corrupt_image"
