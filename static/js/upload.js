@@ -269,6 +269,11 @@
       if (slot.textContent.trim() !== found.textContent.trim()) slot.replaceChildren(...found.childNodes);
       if (found.dataset.finished === "1") {
         item.finished = true;
+        if (found.dataset.code) {
+          // Taken in, but not read: the chip says which, and here it says why.
+          item.row.querySelector("[data-status]").textContent = "";
+          explain(item, found.dataset.message, found.dataset.code);
+        }
         announce(item.file.name + ": " + slot.textContent.replace(/\s+/g, " ").trim());
       }
     });

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Picture
 from playwright.sync_api import Browser
 
 from ml.phantom import phantom_dicom, phantom_png
@@ -66,11 +68,19 @@ def admin(visitor: NewVisitor, stack: Stack) -> Visitor:
     return person
 
 
+def _black() -> bytes:
+    """A picture that can be read, but is no radiograph that anybody could judge."""
+    out = io.BytesIO()
+    Picture.new("L", (512, 512), 3).save(out, "PNG")
+    return out.getvalue()
+
+
 @pytest.fixture(scope="package")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Generated pictures, and one file that only claims to be a picture."""
     folder = tmp_path_factory.mktemp("xrays")
     contents = {
+        "black.png": _black(),
         "first.png": phantom_png(seed=11, size=(512, 512)),
         "second.dcm": phantom_dicom(seed=12, size=(512, 512)),
         "third.png": phantom_png(seed=13, size=(1536, 1536)),

@@ -179,6 +179,24 @@ def test_the_whole_upload_by_keyboard(clinician: Visitor, files: dict[str, Path]
     assert page.locator("output").text_content() != before
 
 
+def test_what_the_quality_check_refuses_says_so_everywhere(
+    clinician: Visitor, files: dict[str, Path]
+) -> None:
+    page = clinician.page
+    open_upload(clinician, "Dunlin", "E2E-13")
+    page.get_by_label("Choose X-ray files").set_input_files([files["black.png"]])
+    row = page.locator(".upload-item")
+    expect(row.locator(".chip")).to_contain_text("Refused")
+    expect(row.locator("[data-reason]")).to_contain_text(re.compile(r"\w+.*\. \w+_\w+"))
+    page.get_by_role("link", name="Open study").click()
+    expect(page.locator(".finding")).to_contain_text("Not analysed")
+    expect(page.locator("meter")).to_have_count(0)
+    page.get_by_role("link", name="Send another image").click()
+    expect(page.get_by_role("heading", name="Send X-rays")).to_be_visible()
+    page.goto("/")
+    expect(page.locator("section", has_text="Needs a look")).to_contain_text("Dunlin, Ada")
+
+
 def test_dropped_files_are_taken(clinician: Visitor, files: dict[str, Path]) -> None:
     page = clinician.page
     open_upload(clinician, "Dipper", "E2E-4")

@@ -86,11 +86,11 @@ def run(image: Image) -> None:
     set_image_status(image.pk, Status.RUNNING)
 
 
-def fail(image: Image, code: str = "model_unavailable", message: str = "") -> None:
-    _end(image, Status.FAILED, code, message or "The model could not be loaded.")
+def fail(image: Image, code: str = "model_missing", message: str = "") -> None:
+    _end(image, Status.FAILED, code, message or "No model is installed.")
 
 
-def refuse(image: Image, code: str = "not_a_chest", message: str = "") -> None:
+def refuse(image: Image, code: str = "not_a_radiograph", message: str = "") -> None:
     _end(image, Status.REFUSED, code, message or "This does not look like a frontal chest X-ray.")
 
 

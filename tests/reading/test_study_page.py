@@ -94,10 +94,11 @@ def test_retrying_brings_the_page_back_to_waiting(client: Client, image_a: Image
 def test_a_refusal_says_why_and_what_to_do_but_offers_no_retry(
     client: Client, image_a: Image
 ) -> None:
-    rows.refuse(image_a, "not_a_chest", "This does not look like a frontal chest X-ray.")
+    rows.refuse(image_a, "too_dark", "The picture is almost all black: export it again.")
     body = body_of(client, study_url(image_a))
-    assert "This does not look like a frontal chest X-ray." in body
-    assert "Check that this is the right file" in body
+    assert "The picture is almost all black: export it again." in body
+    assert "too_dark" in body
+    assert f"/patients/{image_a.study.patient_id}/upload/" in body
     assert "/retry/" not in body
 
 
