@@ -14,7 +14,7 @@ import numpy as np
 from ml import CLASSES
 from ml.imaging import DEFAULT_LIMITS, DecodedImage, Limits, decode
 from ml.package import ModelPackage, load_package
-from ml.preprocess import FloatArray, prepare
+from ml.preprocess import FloatArray, normalise, resize_square
 from ml.quality import Gate, QualityVerdict, load_gate
 from ml.runtime import Runtime, RuntimeName, open_runtime
 
@@ -77,8 +77,9 @@ class Predictor:
         :raises ArithmeticError: when the network's answer is not a number.
         """
         started = time.perf_counter()
-        outputs = self._runtime.run(prepare(decoded.pixels, self.package.size))
-        verdict = self._gate.judge(decoded, outputs.features)
+        square = resize_square(decoded.pixels, self.package.size)
+        outputs = self._runtime.run(normalise(square)[..., np.newaxis])
+        verdict = self._gate.judge(square, decoded.colourfulness, outputs.features)
         chances = self.package.calibration.probabilities(outputs.logits)
         covid, pneumonia, normal = (float(value) for value in outputs.logits)
         return Prediction(

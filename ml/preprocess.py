@@ -3,7 +3,7 @@
 Two steps. ``resize_square`` squashes the picture to a square with antialiasing, so that neither the
 aspect nor the sharpness of a file tells which collection it came from. ``normalise`` removes
 exposure and contrast differences of one picture. Training augments between the two steps; serving
-calls ``prepare``, which is nothing but one after the other.
+does one after the other and nothing else, as ``prepare`` does.
 
 A released model names the ``PREPROCESSING_VERSION`` it was trained with and refuses to load with
 another.

@@ -15,7 +15,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ml.imaging import DecodedImage
 from ml.package import PackageError
 from ml.preprocess import FloatArray, resize_square
 
@@ -73,12 +72,16 @@ class Gate:
     """(channels, channels): after it, features of X-rays have covariance one."""
     bounds: Bounds
 
-    def judge(self, image: DecodedImage, features: FloatArray) -> QualityVerdict:
+    def judge(
+        self, square: FloatArray, colourfulness: float, features: FloatArray
+    ) -> QualityVerdict:
         """Judge a picture.
 
+        :param square: (s, s) float32 in [0, 1] from ``ml.preprocess.resize_square``.
+        :param colourfulness: of the decoded picture.
         :param features: (channels,) from the network.
         """
-        measures = measure(image)
+        measures = measure(square, colourfulness)
         measures["distance"] = self.distance(features)
         code = self._code(measures)
         message = MESSAGES[code] if code else None
@@ -108,16 +111,19 @@ class Gate:
         return None
 
 
-def measure(image: DecodedImage) -> dict[str, float]:
-    """Measures of the picture itself, all without unit; see ``Bounds``."""
-    square = resize_square(image.pixels, MEASURE_SIDE)
+def measure(square: FloatArray, colourfulness: float) -> dict[str, float]:
+    """Measures of the picture itself, all without unit; see ``Bounds``.
+
+    :param square: (s, s) float32 in [0, 1], s at least 128 for the bounds to mean what they say.
+    """
+    square = resize_square(square, MEASURE_SIDE)
     second, fifth, median, high, top = np.percentile(square, [2, 5, 50, 95, 98])
     spread = float(square.std()) + 1e-6
     steps = float(np.abs(np.diff(square, axis=0)).mean() + np.abs(np.diff(square, axis=1)).mean())
     shares = np.bincount((square.ravel() * 63.999).astype(int), minlength=64) / square.size
     filled = shares[shares > 0]
     return {
-        "colourfulness": image.colourfulness,
+        "colourfulness": colourfulness,
         "low": float(fifth),
         "median": float(median),
         "high": float(high),

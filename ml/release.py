@@ -22,7 +22,7 @@ from ml.calibrate import Calibration, calibration_error, fit_calibration, log_lo
 from ml.evaluate import evaluate_manifest
 from ml.imaging import decode
 from ml.network import fold_norms
-from ml.preprocess import PREPROCESSING_VERSION, FloatArray, prepare
+from ml.preprocess import PREPROCESSING_VERSION, FloatArray, normalise, resize_square
 from ml.quality import Bounds, fit_gate, measure, save_gate
 from ml.train import load_averaged
 
@@ -147,8 +147,9 @@ def _look(
     measures = []
     for number, row in enumerate(rows):
         image = decode(row.path.read_bytes(), data.DATA_LIMITS)
-        prepared[number] = prepare(image.pixels, size)
-        measures.append(measure(image))
+        square = resize_square(image.pixels, size)
+        prepared[number, ..., 0] = normalise(square)
+        measures.append(measure(square, image.colourfulness))
     return network.predict(prepared, batch_size=64, verbose=0), measures
 
 

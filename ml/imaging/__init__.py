@@ -2,7 +2,8 @@
 
 The order is fixed: size, then type by content, then header, then a decode whose cost the header has
 bounded. A file is either decoded or refused with an ``ImagingError``; no other exception leaves
-here, whatever the bytes, but those that ``Limits.interrupts`` names. Names and extensions play no part. Needs numpy, Pillow and pydicom only.
+here, whatever the bytes, but those that ``Limits.interrupts`` names. Names and extensions play no
+part. Needs numpy, Pillow and pydicom only.
 """
 
 from __future__ import annotations

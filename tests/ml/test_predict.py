@@ -141,8 +141,7 @@ def test_a_network_gone_mad_raises(
     predictor: Predictor, phantoms: list[DecodedImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "ml.predict.prepare",
-        lambda pixels, size: np.full((size, size, 1), np.nan, dtype=np.float32),
+        "ml.predict.normalise", lambda square: np.full(square.shape, np.nan, dtype=np.float32)
     )
     with pytest.raises(ArithmeticError):
         predictor.predict(phantoms[0])
