@@ -51,7 +51,7 @@ def test_no_page_has_to_be_scrolled_sideways_on_a_telephone(
         "1950-01-01",
     )
     wide = {"/patients/<id>/": person.sideways()}
-    for path in [*SIGNED_IN, f"{record}edit/", f"{record}upload/"]:
+    for path in [*SIGNED_IN, "/api/v1/docs/", f"{record}edit/", f"{record}upload/"]:
         page.goto(path)
         wide[path] = person.sideways()
     page.get_by_label("Choose X-ray files").set_input_files(
