@@ -305,6 +305,12 @@
     document.getElementById("upload-summary").textContent = parts.join(", ");
   }
 
+  // Somebody may have chosen files before this script was there.
+  if (input.files.length) {
+    take(Array.from(input.files));
+    input.value = "";
+  }
+
   window.addEventListener("beforeunload", function (event) {
     if (count("waiting") + count("sending") > 0) event.preventDefault();
   });
