@@ -14,8 +14,7 @@ COPY screening screening
 COPY ml ml
 COPY templates templates
 COPY static static
-# Collected here, so that the running container can be read-only. The embedded settings make a
-# secret key of their own; it stays in this stage.
+# Collected here, so that the running container can be read-only.
 RUN THORASCREEN_VAR=/tmp/build STATIC_ROOT=/app/staticfiles \
     DJANGO_SETTINGS_MODULE=portal.settings.collect python manage.py collectstatic --noinput \
     && python -m compileall -q portal screening ml

@@ -37,7 +37,7 @@ lock: $(VENV)/.development ## Pin what the *.in files ask for
 	done
 
 secrets: ## Make ./secrets/* for docker compose, unless they are there
-	@$(PYTHON) -m portal.secrets secrets
+	@$(PYTHON) -I portal/make_secrets.py secrets
 
 clean: ## Remove caches and the virtual environment; data in var/ stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -31,6 +31,7 @@ REDIS_PATIENCE_S = 60.0  # A long append-only file takes a while to read.
 START_PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.3
 ROTATE_EVERY_S = 20.0
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Each process does one thing at a time on its own core; libraries that open a thread for each
 # core make two workers slower than one.
@@ -288,6 +289,9 @@ class EmbeddedPortal:
                 say("Starting the web server.")
                 self.web.start()
                 self.wait_until_ready()
+                if self.host not in LOOPBACK:
+                    say("Warning: other machines can reach this portal, without encryption.")
+                    say("Name it in ALLOWED_HOSTS, and put a proxy that speaks HTTPS before it.")
                 say(f"Logs are in {self.log_dir}. Ctrl-C stops everything.")
                 say(f"ThoraScreen is ready at {self.address}")
                 self.watch()

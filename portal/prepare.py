@@ -54,16 +54,19 @@ def main() -> int:
         from django.conf import settings
         from django.core.management import call_command
 
+        from screening.accounts.models import Site
+
         say("Bringing the database up to date.")
         call_command("migrate", interactive=False, verbosity=0)
         if collect_static():
             say("Collected the static files.")
-        call_command(
-            "setup_site",
-            site=os.environ.get("SITE_NAME") or "First site",
-            first_login_file=settings.VAR_DIR / "first-login.txt",
-            address=os.environ.get("PORTAL_ADDRESS", ""),
-        )
+        if not Site.objects.exists():
+            call_command(
+                "setup_site",
+                site=os.environ.get("SITE_NAME") or "First site",
+                first_login_file=settings.VAR_DIR / "first-login.txt",
+                address=os.environ.get("PORTAL_ADDRESS", ""),
+            )
     except ImproperlyConfigured as error:
         print(f"ThoraScreen cannot start: {error}", file=sys.stderr)
         return 1

@@ -7,13 +7,15 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from portal.secrets import SECRET_FILES, make_secrets
+from portal.make_secrets import SECRET_FILES, make_secrets
+from tests.portal.production import run_manage
 
 pytestmark = pytest.mark.once
 
@@ -109,6 +111,31 @@ def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert make_secrets(folder) == []
     assert {path.name: path.read_text() for path in folder.iterdir()} == first
+
+
+def test_secrets_need_nothing_installed(tmp_path: Path) -> None:
+    bare = [sys.executable, "-I", "-S", str(ROOT / "portal" / "make_secrets.py")]
+    done = subprocess.run(
+        [*bare, str(tmp_path / "secrets")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(SECRET_FILES)
+    for path in (tmp_path / "secrets").iterdir():
+        assert path.read_text() not in done.stdout
+
+
+def test_the_image_can_collect_its_static_files(tmp_path: Path) -> None:
+    """As the Dockerfile does it: without a database, a broker or a secret."""
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "portal.settings.collect",
+        "THORASCREEN_VAR": str(tmp_path / "build"),
+        "STATIC_ROOT": str(tmp_path / "staticfiles"),
+    }
+    assert all(name in (ROOT / "Dockerfile").read_text() for name in environment)
+    done = run_manage(["collectstatic", "--noinput"], environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "staticfiles" / "staticfiles.json").exists()
+    assert not (tmp_path / "build").exists()
 
 
 def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:

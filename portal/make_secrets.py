@@ -1,6 +1,7 @@
-"""Makes the secret files that ``docker-compose.yml`` mounts: ``python -m portal.secrets FOLDER``.
+"""Makes the secret files that ``docker-compose.yml`` mounts: ``portal/make_secrets.py FOLDER``.
 
-Every installation gets its own; a file that is already there is never touched.
+Every installation gets its own; a file that is already there is never touched. Any Python runs
+this, so that ``make secrets`` needs nothing installed.
 """
 
 from __future__ import annotations
