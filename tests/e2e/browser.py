@@ -15,6 +15,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
+    expect,
     sync_playwright,
 )
 
@@ -27,6 +28,10 @@ ARGUMENTS = [
     # Whatever a page might ask for, no name leads off this machine.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+# Generous: a busy machine may start a worker or a browser slowly, and no test waits in vain.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 
@@ -56,7 +61,7 @@ class Visitor:
         self.expected: list[str] = []
         options.setdefault("viewport", DESKTOP)
         self.context: BrowserContext = browser.new_context(base_url=base, **options)
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         self.context.on("request", self._check_request)
         self.context.on("console", self._check_console)
         self.context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))
