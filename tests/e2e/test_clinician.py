@@ -124,7 +124,7 @@ def test_an_open_page_shows_the_result_when_it_comes(
     clinician: Visitor, stack: Stack, files: dict[str, Path]
 ) -> None:
     page = clinician.page
-    open_upload(clinician, "Heron", "E2E-2")
+    record = open_upload(clinician, "Heron", "E2E-2")
     workers = [one for one in stack.processes() if "worker" in " ".join(one.cmdline())]
     assert workers
     for worker in workers:
@@ -136,6 +136,11 @@ def test_an_open_page_shows_the_result_when_it_comes(
         expect(finding).to_contain_text(re.compile("Waiting its turn|Analysing"))
         expect(page.locator("meter")).to_have_count(0)
         page.evaluate("document.querySelector('.xray image').dataset.mark = 'kept'")
+        lists = [clinician.context.new_page() for _ in range(3)]
+        for tab, address in zip(lists, ("/", "/studies/", record), strict=True):
+            tab.goto(address)
+            expect(tab.locator(".study-row .chip-open").first).to_be_visible()
+            tab.evaluate("window.sameDocument = true")
     finally:
         for worker in workers:
             worker.resume()
@@ -144,6 +149,11 @@ def test_an_open_page_shows_the_result_when_it_comes(
     expect(page.get_by_label("Opacity")).to_be_visible()
     expect(page.locator(".xray image[data-mark=kept]")).to_have_count(1)
     expect(page.locator("#announcer")).to_contain_text(re.compile(r"first\.png: \S+.*\d+%"))
+    for tab in lists:
+        expect(tab.locator(".study-row").first).to_contain_text(RESULT)
+        expect(tab.locator(".study-row .chip-open")).to_have_count(0)
+        assert tab.evaluate("window.sameDocument") is True
+        tab.close()
     # Nothing more is asked once everything is known.
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
