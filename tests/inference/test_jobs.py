@@ -217,6 +217,30 @@ def test_a_worker_back_from_the_dead_changes_nothing(image: Image, media_root: P
     assert job_of(image).attempts == 2
 
 
+def test_a_worker_whose_job_was_given_to_another_can_not_end_it(image: Image) -> None:
+    late = services.claim_job(job_of(image).pk)
+    assert late is not None
+    let_lease_end(image)
+    assert services.claim_job(job_of(image).pk) is not None
+    before = Job.objects.values().get()
+    verdict = services.engine.look(image.original, image.sha256)
+    assert not services.finish_job(late, verdict)
+    assert not services.fail_job(late, failures.PermanentFailure("corrupt_image"))
+    assert not services.try_later(late, failures.TransientFailure("timed_out"))
+    assert Job.objects.values().get() == before
+
+
+def test_a_sweeper_that_looked_too_long_ago_takes_nothing_away(image: Image) -> None:
+    services.claim_job(job_of(image).pk)
+    let_lease_end(image)
+    as_seen = job_of(image)
+    assert services.claim_job(job_of(image).pk) is not None, "another worker was quicker"
+    before = Job.objects.values().get()
+    assert not services.recover_job(as_seen)
+    assert not services.give_up(as_seen)
+    assert Job.objects.values().get() == before
+
+
 def test_a_worker_from_before_a_retry_changes_nothing(image: Image, clinician_a: User) -> None:
     """The attempt's number comes again after a retry by hand; the generation does not."""
     late = services.claim_job(job_of(image).pk)

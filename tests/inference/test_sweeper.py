@@ -89,6 +89,17 @@ def test_as_many_are_sent_again_as_are_missing(images: list[Image], broker: redi
     assert messages.messages_waiting() == 5
 
 
+def test_doubled_messages_do_not_hide_one_that_was_never_sent(
+    images: list[Image], broker: redis.Redis
+) -> None:
+    broker.lrem("inference", 1, broker.lindex("inference", 0) or b"")
+    Job.objects.filter(image=images[4]).update(sent_at=None)
+    for image in images[:3]:
+        messages.send_job(job_of(image).pk)
+    assert sweeper.sweep_jobs() == Swept(recovered=0, resent=1)
+    assert waiting(broker)[-1] == str(job_of(images[4]).pk)
+
+
 def test_a_batch_has_an_end(
     images: list[Image], broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
