@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image as Picture
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
-from ml.phantom import phantom_dicom, phantom_png
+from ml.phantom import Finding, phantom_dicom, phantom_png
 from tests.e2e.browser import PHONE, Visitor, chromium
 from tests.e2e.test_admin import PASSWORD, accept, invite
 from tests.services.kit import ROOT, Stack, running_stack
 
 WINDOW = {"width": 1280, "height": 880}
-PEOPLE = [
-    ("Okafor", "Chidi", "FH-10277", "1984-07-19", "M", [21, 22]),
-    ("Marsh", "Eleanor", "FH-10314", "1968-11-30", "F", [25]),
-    ("Novák", "Jana", "FH-10425", "1999-01-08", "F", [27]),
-    ("Price", "Gwilym", "FH-10462", "1940-05-05", "M", [35]),
-    ("Lindqvist", "Astrid", "FH-10240", "1951-02-03", "F", [31, 33]),
+# Seed and finding of each drawing; None lets the seed choose.
+PEOPLE: list[tuple[str, str, str, str, str, list[tuple[int, Finding | None]]]] = [
+    ("Okafor", "Chidi", "FH-10277", "1984-07-19", "M", [(16, "normal"), (22, None)]),
+    ("Marsh", "Eleanor", "FH-10314", "1968-11-30", "F", [(25, None)]),
+    ("Novák", "Jana", "FH-10425", "1999-01-08", "F", [(7, None)]),
+    ("Price", "Gwilym", "FH-10462", "1940-05-05", "M", [(23, "normal")]),
+    ("Lindqvist", "Astrid", "FH-10240", "1951-02-03", "F", [(31, None)]),
 ]
 
 
@@ -58,7 +59,7 @@ def send(person: Visitor, record: str, files: list[tuple[str, bytes]], results: 
     person.page.goto(f"{record}upload/")
     person.page.get_by_label("Choose X-ray files").set_input_files(
         [
-            {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+            FilePayload(name=name, mimeType="application/octet-stream", buffer=content)
             for name, content in files
         ]
     )
@@ -70,10 +71,10 @@ def take(stack: Stack, browser: Browser, folder: Path) -> None:
     welcome_colleague(browser, stack, admin)
     person = visit(browser, stack, "mhale", PASSWORD)
     records = {}
-    for family, given, mrn, born, sex, seeds in PEOPLE:
+    for family, given, mrn, born, sex, drawings in PEOPLE:
         records[family] = person.register_patient(family, given, mrn, born, sex)
-        for seed in seeds:
-            content = phantom_png(seed=seed, size=(896, 1024))
+        for seed, finding in drawings:
+            content = phantom_png(seed=seed, finding=finding)
             send(person, records[family], [(f"chest-pa-{seed}.png", content)], 1)
     person.page.goto("/")
     save(person, folder / "home.png")
