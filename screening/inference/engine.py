@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from ml.runtime import RuntimeName
 
 logger = logging.getLogger(__name__)
+
+LIMITS = replace(
+    imaging.DEFAULT_LIMITS,
+    # A decode that the time limit interrupts says nothing about the file.
+    interrupts=(*imaging.DEFAULT_LIMITS.interrupts, SoftTimeLimitExceeded),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,11 @@ def look(name: str, sha256: str) -> Finding | Refusal:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise PermanentFailure("image_changed")
     try:
-        decoded = imaging.decode(data)
+        decoded = imaging.decode(data, LIMITS)
     except imaging.ImagingError:
-        raise PermanentFailure("corrupt_image") from None
+        # These very bytes decoded when they came in. Libraries swallow interruptions now and
+        # then and take the file for damaged; so once is no proof.
+        raise TransientFailure("corrupt_image") from None
     try:
         prediction = predictor.predict(decoded)
     except ArithmeticError:

@@ -8,7 +8,6 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import Http404
-from django.shortcuts import get_object_or_404
 
 from screening.accounts.models import User
 from screening.inference.models import Job, Result
@@ -48,13 +47,8 @@ def with_label(studies: StudyRows, label: str) -> StudyRows:
 
 def get_result_of_image(user: User | AnonymousUser, image_id: UUID) -> Result:
     """The newest result of an image, or ``Http404`` where there is none that ``user`` may see."""
-    image = get_object_or_404(Image.objects.visible_to(user), pk=image_id)
-    result = (
-        Result.objects.visible_to(user)
-        .filter(image=image)
-        .select_related("image__study", "model_version")
-        .first()
-    )
+    results = Result.objects.visible_to(user).filter(image=image_id)
+    result = results.select_related("image__study").defer("receipt").first()
     if result is None:
         raise Http404
     return result

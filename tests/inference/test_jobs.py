@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings as django_settings
 from django.core.files.storage import default_storage
 from django.db import connection
@@ -22,7 +27,7 @@ from ml.package import default_path
 from screening.accounts.models import User
 from screening.audit.models import Event
 from screening.core.errors import Conflict, Forbidden
-from screening.inference import failures, services
+from screening.inference import engine, failures, services
 from screening.inference.models import Job, ModelVersion, Result
 from screening.patients.models import Patient
 from screening.studies import storage
@@ -204,7 +209,7 @@ def test_a_worker_back_from_the_dead_changes_nothing(image: Image, media_root: P
     services.run_job(job_of(image).pk)
     before = (Job.objects.values().get(), Result.objects.values().get(), stored_files(media_root))
 
-    verdict = services.engine.look(image.original, image.sha256)
+    verdict = engine.look(image.original, image.sha256)
     assert not services.finish_job(late, verdict)
     assert not services.try_later(late, failures.TransientFailure("timed_out"))
     assert not services.fail_job(late, failures.PermanentFailure("corrupt_image"))
@@ -223,7 +228,7 @@ def test_a_worker_whose_job_was_given_to_another_can_not_end_it(image: Image) ->
     let_lease_end(image)
     assert services.claim_job(job_of(image).pk) is not None
     before = Job.objects.values().get()
-    verdict = services.engine.look(image.original, image.sha256)
+    verdict = engine.look(image.original, image.sha256)
     assert not services.finish_job(late, verdict)
     assert not services.fail_job(late, failures.PermanentFailure("corrupt_image"))
     assert not services.try_later(late, failures.TransientFailure("timed_out"))
@@ -327,6 +332,68 @@ def test_the_back_off_doubles_and_is_spread(settings: Any) -> None:
         assert low <= min(waits)
         assert max(waits) <= high
         assert attempt == 9 or len(waits) > 40
+
+
+@contextmanager
+def interrupted(what: type[Exception], after_s: float) -> Iterator[None]:
+    """Raise ``what`` after a while, wherever the program then is: as the time limit's signal."""
+
+    def interrupt(*_: object) -> None:
+        raise what
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, after_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("what", "code"), [(SoftTimeLimitExceeded, "timed_out"), (MemoryError, "out_of_memory")]
+)
+def test_an_interrupted_job_is_tried_again(what: type[Exception], code: str, image: Image) -> None:
+    path = Path(default_storage.path(image.original))
+    aside = path.rename(path.with_suffix(".aside"))
+    os.mkfifo(path)  # whoever opens it waits
+    with interrupted(what, 0.5):
+        services.run_job(job_of(image).pk)
+    assert status_everywhere(image) == {Status.QUEUED}
+    assert (job_of(image).attempts, job_of(image).code) == (1, code)
+    aside.rename(path)
+    let_back_off_pass(image)
+    services.run_job(job_of(image).pk)
+    assert status_everywhere(image) == {Status.DONE}
+
+
+@pytest.mark.parametrize("what", [SoftTimeLimitExceeded, MemoryError])
+@pytest.mark.parametrize("draw", [radiographs.png, radiographs.jpeg, radiographs.dicom])
+def test_an_interruption_in_the_middle_says_nothing_about_the_file(
+    draw: Any, what: type[Exception], clinician_a: User, patient_a: Patient
+) -> None:
+    """Wherever it strikes, a good file is never called damaged, nor the model unfit."""
+    image = receive(clinician_a, patient_a, draw(1, 1600))
+    struck = 0
+    blamed: list[str] = []
+    for after_ms in range(1, 60, 3):
+        try:
+            with interrupted(what, after_ms / 1000):
+                engine.look(image.original, image.sha256)
+        except what:
+            struck += 1
+        except failures.TransientFailure as failure:
+            # Libraries swallow an interruption now and then; then the job is tried again.
+            blamed.append(failure.code)
+    assert struck > 3
+    assert set(blamed) <= {"corrupt_image"}
+
+
+def test_a_verdict_from_beyond_the_time_limit_is_thrown_away(image: Image, settings: Any) -> None:
+    settings.INFERENCE_SOFT_LIMIT_S = 0.001
+    services.run_job(job_of(image).pk)
+    assert (job_of(image).status, job_of(image).code) == (Status.QUEUED, "timed_out")
+    assert not Result.objects.exists()
 
 
 def test_a_file_that_is_gone_fails_at_once(image: Image) -> None:
