@@ -1,4 +1,5 @@
-"""The command line: ``python -m ml phantom | predict | evaluate | train | release | package``.
+"""The command line: ``python -m ml phantom | predict | evaluate | train | release | package`` and
+``recipes | bench``.
 
 Each command loads only what it needs, so that drawing a phantom does not wait for a model.
 """
@@ -12,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from ml.bench.cli import add_bench
+from ml.recipes import cli as recipes
 
 DEFAULT_MANIFEST = Path("../shared/cxr/manifest.csv")
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -27,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_train(commands)
     _add_release(commands)
     _add_package(commands)
+    recipes.add_recipes(commands)
+    add_bench(commands, DEFAULT_MANIFEST)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status
@@ -77,13 +83,19 @@ def _run_phantom(options: argparse.Namespace) -> int:
 
 def _add_predict(commands: _Commands) -> None:
     parser = commands.add_parser("predict", help="classify pictures")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     _add_model_options(parser)
+    recipes.add_predict_options(parser)
     parser.set_defaults(run=_run_predict)
 
 
 def _run_predict(options: argparse.Namespace) -> int:
+    if options.recipe is not None:
+        return recipes.run_predict(options)
+    options.images += options.image
+    if not options.images:
+        return _fail("Which picture? Name at least one.")
     from ml.imaging import ImagingError
     from ml.package import PackageError
     from ml.predict import Predictor
@@ -165,7 +177,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
 def _add_train(commands: _Commands) -> None:
     parser = commands.add_parser("train", help="train a network from scratch")
     parser.add_argument("--manifest", type=Path, default=DEFAULT_MANIFEST, metavar="CSV")
-    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--out", type=Path, help="the run's folder")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--size", type=int, help="side of the pictures, a multiple of 16")
     parser.add_argument("--seed", type=int, default=1)
@@ -178,10 +190,15 @@ def _add_train(commands: _Commands) -> None:
     parser.add_argument(
         "--smoke", action="store_true", help="a run of seconds on drawn phantoms, to test the code"
     )
+    recipes.add_train_options(parser)
     parser.set_defaults(run=_run_train)
 
 
 def _run_train(options: argparse.Namespace) -> int:
+    if options.recipe is not None:
+        return recipes.run_train(options)
+    if options.out is None:
+        return _fail("Where to? Name the run's folder with --out.")
     from ml import train
     from ml.data import ManifestError
     from ml.imaging import ImagingError
@@ -221,6 +238,7 @@ def _add_release(commands: _Commands) -> None:
     parser.add_argument("--name", default="thorascreen")
     parser.add_argument("--version", required=True)
     parser.add_argument("--size", type=int, help="side of the served pictures; default: by val")
+    parser.add_argument("--note", default="", help="for the manifest")
     parser.add_argument("--out", type=Path, help="default: ml/models/NAME-VERSION")
     parser.add_argument("--activate", action="store_true", help="make it the model in use")
     parser.set_defaults(run=_run_release)
@@ -240,6 +258,7 @@ def _run_release(options: argparse.Namespace) -> int:
             options.name,
             options.version,
             size=options.size,
+            note=options.note,
         )
     except (ManifestError, TrainingError) as error:
         return _fail(str(error))

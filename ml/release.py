@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 REFUSAL_SHARE: Final = 0.004
 """Share of selection pictures that the distance threshold alone may refuse."""
+GATE_ROWS: Final = 3000
+"""So many training pictures are enough to know where X-rays lie among a few hundred features."""
 LIMITS_TEXT: Final = (
     "Decision support for frontal chest X-rays, not a diagnosis. Label and source of the training "
     "pictures are strongly tied: nearly all pneumonias are children's, nearly all COVID-19 films "
@@ -51,6 +53,7 @@ def release(
     version: str,
     *,
     size: int | None = None,
+    note: str = "",
     splits: Sequence[str] = ("val", "test"),
     report: Callable[[str], None] = print,
 ) -> None:
@@ -61,6 +64,7 @@ def release(
         does best on pictures a little larger than those it was trained on, for variants are
         drawn enlarged as often as not (Touvron et al. 2019, "Fixing the train-test resolution
         discrepancy").
+    :param note: what the run's own description does not tell, for the manifest.
     :param splits: what to measure for the record, once everything is fixed.
     :raises TrainingError: when the run is not far enough; ``FileExistsError`` for ``out``.
     """
@@ -86,7 +90,8 @@ def release(
 
     answers, measures = _look(network, selection, size)
     calibration = fit_calibration(answers["logits"], labels)
-    learned, _ = _look(network, data.training_rows(rows), size)
+    known = data.training_rows(rows)
+    learned, _ = _look(network, known[:: max(1, len(known) // GATE_ROWS)], size)
     gate = fit_gate(learned["features"], Bounds())
     distances = np.array([gate.distance(features) for features in answers["features"]])
     bounds = Bounds(distance=float(np.quantile(distances, 1.0 - REFUSAL_SHARE)) * 1.05)
@@ -109,6 +114,7 @@ def release(
         "sha256": {file: package.hash_file(out / file) for file in package.FILES},
         "training": {
             "config": config,
+            "note": note,
             "epochs_run": len(history),
             "best_epoch": min(
                 (line for line in history if line["size"] == config["size"]),

@@ -201,6 +201,7 @@ def _origin(run: Path) -> dict[str, Any]:
     try:
         earlier: dict[str, Any] = json.loads((run / "config.json").read_text())
         earlier["weights_sha256"] = hash_file(run / "best.npz")
+        earlier["epochs_run"] = len((run / "history.jsonl").read_text().splitlines())
     except OSError as error:
         raise TrainingError(f"{run} is not a run with weights to start from.") from error
     return earlier

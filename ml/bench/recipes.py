@@ -1,0 +1,221 @@
+"""``python -m ml bench recipes``: what was claimed, what comes out, and what is left of it.
+
+Three columns that differ on purpose. *Claimed*: as published. *Own protocol*: pictures split one by
+one, and the set that picked the epoch is the set reported; high figures are expected and prove
+little. *Honest protocol*: split by group, epoch picked on val, then once on the test split of every
+source, with a figure for each source. Nothing is ever picked on a test set of the honest protocol.
+
+For the folds of DarkCovidNet one training a fold serves both: the best epoch on the fold is the own
+figure, the end of training, which the fold decides nothing about, the honest one.
+
+With ``--minutes-each`` a cell is a short training, and says so (``epochs_reached`` of
+``epochs_asked``): its figures are a lower bound of what the recipe can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ml import recipes
+from ml.bench.cells import Cell, Cells, write_json
+from ml.bench.folds import run_own_network
+from ml.bench.phantoms import draw_bench_set
+from ml.package import hash_file
+from ml.recipes.protocol import Recipe, RecipeError
+from ml.recipes.rows import Protocol, Source, divide, fold_rows, read_source, without_pneumonia
+from ml.recipes.runs import run_recipe
+from ml.recipes.training import Report
+
+OURS: Final = "thorascreen"
+"""The released architecture, on the folds next to DarkCovidNet."""
+TASKS: Final = ("three_classes", "covid_normal")
+PROTOCOLS: Final[tuple[Protocol, ...]] = ("own", "honest")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one bench is asked for."""
+
+    seed: int = 1
+    minutes: float | None = None
+    tiny: bool = False
+    only: tuple[str, ...] = ()
+    folds: tuple[int, ...] = ()
+    """Some folds; empty for all that the manifest has."""
+
+    def names(self) -> tuple[str, ...]:
+        """The rows of the table that are wanted.
+
+        :raises RecipeError: when one is unknown.
+        """
+        everything = (*recipes.NAMES, OURS)
+        unknown = [name for name in self.only if name not in everything]
+        if unknown:
+            raise RecipeError(f"There is no recipe {unknown[0]!r}; there are {everything}.")
+        return tuple(name for name in everything if not self.only or name in self.only)
+
+
+def bench_recipes(
+    manifest: Path, json_file: Path, out: Path, options: Options, report: Report = print
+) -> dict[str, Any]:
+    """Run what is missing, writing the table's JSON after every cell; returns its content.
+
+    Rows that were not asked for this time are taken from earlier runs in ``out``.
+    """
+    names = options.names()
+    if options.tiny:
+        manifest = draw_bench_set(out / "phantoms")
+    source = read_source(manifest)
+    bench = _Bench(source, hash_file(manifest), out, options, report)
+    for name, label in bench.plan(names):
+        report(f"== {name} {label}")
+        bench.do(name, label)
+        write_json(json_file, bench.table())
+    return bench.table()
+
+
+class _Bench:
+    """The cells of one manifest and one set of options."""
+
+    def __init__(
+        self, source: Source, manifest_hash: str, out: Path, options: Options, report: Report
+    ) -> None:
+        self.source = source
+        self.out = out
+        self.options = options
+        self.report = report
+        self.cells = Cells(out / "cells")
+        self.asked = {"manifest": manifest_hash, "seed": options.seed, "tiny": options.tiny}
+        self.folds = options.folds or tuple(sorted(set(source.folds.values())))
+
+    def plan(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """The wanted cells, first the recipes, then fold by fold."""
+        plain = [
+            (name, protocol)
+            for name in names
+            if name != OURS and not recipes.get_recipe(name).folds
+            for protocol in PROTOCOLS
+        ]
+        folded = [name for name in names if name == OURS or recipes.get_recipe(name).folds]
+        return plain + [
+            (name, f"{task}-fold{fold}") for task in TASKS for fold in self.folds for name in folded
+        ]
+
+    def do(self, name: str, label: str) -> None:
+        """Compute one cell unless it is there."""
+        asked = {**self.asked, "minutes": self.options.minutes}
+        self.cells.get(f"{name}-{label}", asked, lambda: self._compute(name, label))
+
+    def _compute(self, name: str, label: str) -> Cell:
+        options = self.options
+        common: dict[str, Any] = {
+            "seed": options.seed,
+            "minutes": options.minutes,
+            "tiny": options.tiny,
+            "report": self.report,
+        }
+        task, _, fold = label.partition("-fold")
+        if not fold:
+            recipe = recipes.get_recipe(name)
+            protocol: Protocol = "own" if label == "own" else "honest"
+            division = divide(recipe, self.source, protocol, options.seed)
+            return self._run(recipe, division, protocol, common)
+        recipe = recipes.get_recipe("darkcovidnet")
+        if task == "covid_normal":
+            recipe = without_pneumonia(recipe)
+        if name == OURS:
+            runs = self.out / "runs" / f"{name}-{label}-seed{options.seed}"
+            return run_own_network(recipe, self.source, int(fold), runs, **common)
+        return self._run(recipe, fold_rows(recipe, self.source, int(fold)), "honest", common)
+
+    def _run(self, recipe: Recipe, division: Any, protocol: Protocol, common: Any) -> Cell:
+        _, record = run_recipe(
+            recipe,
+            division,
+            protocol,
+            source=self.source,
+            cache=self.out / "cache",
+            **common,
+        )
+        return record
+
+    def table(self) -> dict[str, Any]:
+        """Everything finished so far."""
+        rows: dict[str, Any] = {}
+        for name in (*recipes.NAMES, OURS):
+            recipe = None if name == OURS else recipes.get_recipe(name)
+            row: dict[str, Any] = {}
+            if recipe is not None:
+                row = {
+                    "summary": recipe.summary,
+                    "claims": [asdict(claim) for claim in recipe.claims],
+                    "chosen_here": recipe.chosen,
+                }
+            if recipe is None or recipe.folds:
+                row |= {task: self._folds(name, task) for task in TASKS}
+            else:
+                row |= {protocol: self._known(f"{name}-{protocol}") for protocol in PROTOCOLS}
+            rows[name] = row
+        return {
+            "bench": "recipes",
+            "protocols": {
+                "own": "split by image, validation = test, the best epoch on it reported",
+                "honest": "split by group, epoch picked on val, test split of every source",
+            },
+            **self.asked,
+            "recipes": rows,
+        }
+
+    def _known(self, name: str) -> Cell | None:
+        """A cell of this manifest, whatever its time limit."""
+        cell = self.cells.read(name)
+        if cell is None:
+            return None
+        asked = {key: value for key, value in cell["asked"].items() if key != "minutes"}
+        return cell if asked == self.asked else None
+
+    def _folds(self, name: str, task: str) -> dict[str, Any]:
+        found = {fold: self._known(f"{name}-{task}-fold{fold}") for fold in self.folds}
+        cells = {fold: cell for fold, cell in found.items() if cell is not None}
+        own = [cell["best_watched"] for cell in cells.values() if "best_watched" in cell]
+        return {
+            "folds_done": len(cells),
+            "folds": len(self.folds),
+            "own": _mean(own),
+            "honest": _mean([cell["figures"] for cell in cells.values()]),
+            "test_split": _mean(
+                [cell["test_split"] for cell in cells.values() if cell.get("test_split")]
+            ),
+            "cells": {str(fold): cell for fold, cell in cells.items()},
+        }
+
+
+def _mean(figures: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Means over folds of the accuracies, in all and for each source."""
+    if not figures:
+        return None
+    sources = sorted({source for one in figures for source in one["per_source"]})
+    return {
+        "accuracy": _round(one["accuracy"] for one in figures),
+        "macro_f1": _round(one["macro_f1"] for one in figures),
+        "per_source": {
+            source: {
+                "accuracy": _round(
+                    one["per_source"][source]["accuracy"]
+                    for one in figures
+                    if source in one["per_source"]
+                )
+            }
+            for source in sources
+        },
+    }
+
+
+def _round(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), 4) if known else None
