@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +46,28 @@ def test_the_rule(statuses: list[Status], expected: Status) -> None:
 def test_a_study_is_over_exactly_when_all_its_images_are(statuses: list[Status]) -> None:
     is_open = bool({Q, R} & set(statuses))
     assert (sum_up(statuses) in (Q, R)) == is_open
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_second_to_finish_waits_for_the_first(clinician_a: User, patient_a: Patient) -> None:
+    """Each would see the other still queued, and the study would seem to run for ever."""
+    first = receive(clinician_a, patient_a, radiographs.png(1))
+    second = receive(clinician_a, patient_a, radiographs.png(2), study_id=first.study_id)
+
+    def finish_second() -> None:
+        try:
+            set_image_status(second.pk, Status.DONE)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=finish_second)
+    with transaction.atomic():
+        set_image_status(first.pk, Status.DONE)
+        other.start()
+        other.join(timeout=0.5)
+        assert other.is_alive(), "it has to wait"
+    other.join(timeout=30)
+    assert Study.objects.get().status == Status.DONE
 
 
 @pytest.mark.django_db(transaction=True)
