@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+from django.core.exceptions import TooManyFilesSent
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -156,7 +157,10 @@ class StudyList(ListAPIView[Study]):
 
     def _addressed(self, request: Request, user: User) -> tuple[Patient, UUID]:
         """Whose study it is to be, and its key."""
-        form = AddressForm(data=request.data)
+        try:
+            form = AddressForm(data=request.data)
+        except TooManyFilesSent:
+            raise gate.too_many_files() from None
         form.is_valid(raise_exception=True)
         patient = get_object_or_404(
             Patient.objects.visible_to(user), pk=form.validated_data["patient"]

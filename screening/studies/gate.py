@@ -106,11 +106,7 @@ def check_image(data: bytes) -> CheckedImage:
     :raises UploadRefused: with the code and the sentence to show.
     """
     try:
-        header = imaging.read_header(data, LIMITS)
-        with _turn_to_decode(header):
-            decoded = imaging.decode(data, LIMITS)
-            grey = Picture.fromarray(decoded.to_uint8())
-            del decoded
+        return _check(data)
     except imaging.ImagingError as error:
         raise _refusal(error) from None
     except MemoryError:
@@ -118,6 +114,14 @@ def check_image(data: bytes) -> CheckedImage:
             "The portal has not enough memory for this picture now: send it again later.",
             code="out_of_memory",
         ) from None
+
+
+def _check(data: bytes) -> CheckedImage:
+    header = imaging.read_header(data, LIMITS)
+    with _turn_to_decode(header):
+        decoded = imaging.decode(data, LIMITS)
+        grey = Picture.fromarray(decoded.to_uint8())
+        del decoded
     grey.thumbnail((DISPLAY_LONG_SIDE, DISPLAY_LONG_SIDE), Picture.Resampling.LANCZOS)
     display = _jpeg(grey, DISPLAY_QUALITY)
     grey.thumbnail((THUMBNAIL_LONG_SIDE, THUMBNAIL_LONG_SIDE), Picture.Resampling.LANCZOS)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from django.core.files.base import File
 from django.db import IntegrityError, transaction
 from django.http import Http404
+from django.utils import timezone
 
 from screening.accounts import policies
 from screening.accounts.models import User
@@ -175,7 +176,7 @@ def set_image_status(image_id: UUID, status: Status) -> None:
         study = _lock_study(
             Image.objects.filter(pk=image_id).values_list("study_id", flat=True).get()
         )
-        Image.objects.filter(pk=image_id).update(status=status)
+        Image.objects.filter(pk=image_id).update(status=status, updated_at=timezone.now())
         _sum_up_study(study)
 
 

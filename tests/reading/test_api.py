@@ -221,6 +221,13 @@ def test_no_file_and_no_form_are_said_so(alice: ApiClient, patient_a: Patient) -
     assert (response.status_code, response.json()["code"]) == (400, "malformed")
 
 
+def test_more_files_than_any_study_holds_are_refused_at_once(
+    alice: ApiClient, patient_a: Patient
+) -> None:
+    response = alice.send(patient_a, *[(f"{number}.png", b"x") for number in range(201)])
+    assert (response.status_code, response.json()["code"]) == (422, "too_many_files")
+
+
 # --- Asking ------------------------------------------------------------------------------------
 
 

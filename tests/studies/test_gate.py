@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -196,3 +199,25 @@ def test_exactly_the_limit_is_not_too_large() -> None:
     data = phantom_jpeg(1, size=(512, 512))
     data += b"\0" * (25 * MEGABYTE - len(data))
     assert gate.check_image(gate.read_bounded(data)).header.format == "jpeg"
+
+
+def test_a_portal_short_of_memory_says_so_and_blames_no_file() -> None:
+    """An address space too small for the picture, in a process of its own."""
+    code = (
+        "import resource, sys; "
+        "import django; django.setup(); "
+        "from ml.phantom import encode_dicom; import numpy as np; "
+        "from screening.studies import gate; "
+        "data = encode_dicom(np.zeros((3300, 3300), np.int32)); "
+        "gate.check_image(encode_dicom(np.eye(300, dtype=np.int32))); "
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 20_000_000, -1)); "
+        "import screening.studies.gate as g\n"
+        "try:\n    gate.check_image(data)\n"
+        "except g.UploadRefused as refusal:\n    print(refusal.code, refusal.http_status)"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings.test"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.stdout.strip() == "out_of_memory 503", done.stderr
