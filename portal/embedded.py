@@ -321,6 +321,9 @@ class EmbeddedPortal:
         self._forget_ready()
         with suppress(FileNotFoundError):
             self.socket_path.unlink()
+        if self.run_dir not in self.socket_path.parents:  # It had to live outside var/.
+            with suppress(OSError):
+                self.socket_path.parent.rmdir()
 
 
 def main() -> int:
