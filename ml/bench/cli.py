@@ -17,6 +17,9 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
     _common(recipes, default_manifest)
     _training(recipes)
     recipes.add_argument("--fold", type=int, action="append", help="only this fold; repeatable")
+    recipes.add_argument(
+        "--task", choices=("three_classes", "covid_normal"), help="only this task of the folds"
+    )
     recipes.set_defaults(run=_recipes)
     baselines = benches.add_parser("baselines", help="what a thumbnail or the border gives away")
     _common(baselines, default_manifest)
@@ -48,7 +51,7 @@ def _folder(options: argparse.Namespace) -> Path:
 
 
 def _recipes(options: argparse.Namespace) -> int:
-    from ml.bench.recipes import Options, bench_recipes
+    from ml.bench.recipes import TASKS, Options, bench_recipes
     from ml.bench.tables import recipes_table
 
     def run() -> str:
@@ -58,6 +61,7 @@ def _recipes(options: argparse.Namespace) -> int:
             tiny=options.tiny,
             only=tuple(options.only),
             folds=tuple(options.fold or ()),
+            tasks=(options.task,) if options.task else TASKS,
         )
         result = bench_recipes(options.manifest, options.json, _folder(options), asked)
         return recipes_table(result)

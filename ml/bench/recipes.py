@@ -47,6 +47,8 @@ class Options:
     only: tuple[str, ...] = ()
     folds: tuple[int, ...] = ()
     """Some folds; empty for all that the manifest has."""
+    tasks: tuple[str, ...] = TASKS
+    """What the folds are asked for."""
 
     def names(self) -> tuple[str, ...]:
         """The rows of the table that are wanted.
@@ -91,7 +93,7 @@ class _Bench:
         self.report = report
         self.cells = Cells(out / "cells")
         self.asked = {"manifest": manifest_hash, "seed": options.seed, "tiny": options.tiny}
-        self.folds = options.folds or tuple(sorted(set(source.folds.values())))
+        self.folds = tuple(sorted(set(source.folds.values())))
 
     def plan(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """The wanted cells, first the recipes, then fold by fold."""
@@ -103,7 +105,10 @@ class _Bench:
         ]
         folded = [name for name in names if name == OURS or recipes.get_recipe(name).folds]
         return plain + [
-            (name, f"{task}-fold{fold}") for task in TASKS for fold in self.folds for name in folded
+            (name, f"{task}-fold{fold}")
+            for task in self.options.tasks
+            for fold in self.options.folds or self.folds
+            for name in folded
         ]
 
     def do(self, name: str, label: str) -> None:

@@ -62,6 +62,9 @@ def baselines_table(result: dict[str, Any]) -> str:
     """Accuracy of each baseline on the test split, in all and by source."""
     lines = [["baseline", "model", "test accuracy", "by source"]]
     for name, models in result["baselines"].items():
+        if "note" in models:
+            lines.append([name, "–", models["note"], "–"])
+            continue
         for model, figures in models.items():
             lines.append([name, model, _accuracy(figures["test"]), _by_source(figures["test"])])
     return align(lines)

@@ -15,6 +15,8 @@ from ml.bench.folds import set_aside
 from ml.bench.phantoms import draw_bench_set
 from ml.cli import main
 from ml.data import Row, read_manifest
+from ml.imaging import DecodedImage
+from ml.preprocess import resize_square
 
 
 def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
@@ -41,7 +43,8 @@ def test_bench_recipes_side_by_side_and_again(
 ) -> None:
     out = tmp_path / "table.json"
     ask = ["bench", "recipes", "--tiny", "--json", str(out), "--only", "cnn_binary_96"]
-    assert main([*ask, "--only", "darkcovidnet", "--fold", "1"]) == 0
+    folds = ["--only", "darkcovidnet", "--fold", "1", "--task", "three_classes"]
+    assert main([*ask, *folds]) == 0
     said = capsys.readouterr().out
     assert "accuracy 96 %" in said
     assert "site_a" in said
@@ -69,13 +72,15 @@ def test_bench_recipes_side_by_side_and_again(
 
 
 def test_our_network_beside_darkcovidnet(tmp_path: Path) -> None:
-    options = recipe_bench.Options(tiny=True, only=("thorascreen",), folds=(0,))
+    options = recipe_bench.Options(
+        tiny=True, only=("thorascreen",), folds=(0,), tasks=("covid_normal",)
+    )
     quiet: list[str] = []
     result = recipe_bench.bench_recipes(
         tmp_path / "unused.csv", tmp_path / "a.json", tmp_path / "out", options, quiet.append
     )
     ours = result["recipes"]["thorascreen"]
-    assert ours["three_classes"]["folds_done"] == ours["covid_normal"]["folds_done"] == 1
+    assert (ours["three_classes"]["folds_done"], ours["covid_normal"]["folds_done"]) == (0, 1)
     cell = ours["covid_normal"]["cells"]["0"]
     assert cell["figures"]["per_class"]["pneumonia"]["n"] == 0
     assert (cell["epochs_reached"], cell["stopped"]) == (2, "epochs")
@@ -126,13 +131,25 @@ def test_logistic_learns_what_a_line_divides() -> None:
     assert np.mean(model.predict(x[400:]).argmax(axis=1) == y[400:]) > 0.93
 
 
-def test_the_border_is_the_border_alone() -> None:
-    squares = np.zeros((1, 32, 32), dtype=np.uint8)
-    squares[:, 3:-3, 3:-3] = 255
-    assert baselines.border(squares).shape == (1, 348)
-    assert baselines.border(squares).max() == 0.0
-    assert baselines.thumbnail(squares).shape == (1, 256)
-    assert baselines.thumbnail(squares).max() == 1.0
+def test_each_view_shows_what_it_says_and_no_more() -> None:
+    squares = np.zeros((1, 128, 128), dtype=np.uint8)
+    squares[:, 12:-12, 12:-12] = 255
+    seen, kept = baselines.border(squares)
+    assert (seen.shape, seen.max(), kept.all()) == ((1, 348), 0.0, True)
+    seen, _ = baselines.thumbnail(squares)
+    assert (seen.shape, seen.max()) == ((1, 256), 1.0)
+
+
+def test_painted_lungs_are_gone(phantoms: list[DecodedImage]) -> None:
+    squares = np.stack(
+        [(resize_square(image.pixels, 128) * 255).astype(np.uint8) for image in phantoms]
+    )
+    seen, kept = baselines.lungs_masked(squares)
+    plain, _ = baselines.thumbnail(squares)
+    assert kept.any()
+    change = np.abs(seen - plain).reshape(-1, 16, 16)[kept]
+    assert change[:, :, [0, -1]].max() < 0.05
+    assert change[:, 6:10, [4, 11]].mean() > 0.05
 
 
 def test_bench_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,8 +157,9 @@ def test_bench_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["bench", "baselines", "--tiny", "--json", str(out)]) == 0
     assert "border_only" in capsys.readouterr().out
     result = json.loads(out.read_text())
-    assert set(result["baselines"]) == {"thumbnail_16", "border_only"}
-    for row in result["baselines"].values():
+    assert set(result["baselines"]) == {"thumbnail_16", "border_only", "lungs_masked"}
+    for view in ("thumbnail_16", "border_only"):
+        row = result["baselines"][view]
         for model in ("logistic", "boosted_trees"):
             assert row[model]["test"]["n"] == 12
             assert set(row[model]["test"]["per_source"]) == {"site_a", "site_b"}
