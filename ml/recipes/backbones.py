@@ -33,7 +33,9 @@ def _try_to_load(backbone: str) -> str | None:
     earlier = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE_SECONDS)
     try:
-        getattr(keras.applications, backbone)(weights="imagenet", include_top=False)
+        getattr(keras.applications, backbone)(
+            weights="imagenet", include_top=False, input_shape=(224, 224, 3)
+        )
     except Exception as error:  # Keras raises a bare Exception when a download fails
         return type(error).__name__ if not str(error) else str(error).strip().splitlines()[-1]
     finally:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RUNS: Final = Path("var/recipes")
 """Where runs are kept unless told otherwise."""
+FOLD_KEPT: Final = 0
+"""The fold that a kept run of a recipe with folds is tested on."""
 
 
 def train_recipe(
@@ -39,7 +41,7 @@ def train_recipe(
     tiny: bool = False,
     report: Report = print,
 ) -> dict[str, Any]:
-    """Train a recipe and keep it; a recipe with folds is tested on fold 0.
+    """Train a recipe and keep it; one with folds leaves ``FOLD_KEPT`` out and is tested on it.
 
     :returns: what is written to ``recipe.json``.
     :raises RecipeError: when the folder holds a run, or the manifest lacks what the recipe needs.
@@ -48,7 +50,8 @@ def train_recipe(
         raise RecipeError(f"{out} already holds a run: choose another folder.")
     recipe, source = get_recipe(name), read_source(manifest)
     if recipe.folds:
-        division = fold_rows(recipe, source, 0)
+        # one training serves both protocols; what is kept is the honest one's
+        protocol, division = "honest", fold_rows(recipe, source, FOLD_KEPT)
     else:
         division = divide(recipe, source, protocol, seed)
     model, record = run_recipe(
@@ -62,6 +65,7 @@ def train_recipe(
         cache=None,
         report=report,
     )
+    record["fold"] = FOLD_KEPT if recipe.folds else None
     out.mkdir(parents=True, exist_ok=True)
     model.save(out / "model.keras")
     for kind in recipe.formats:
