@@ -88,9 +88,40 @@ def look(name: str, sha256: str) -> Finding | Refusal:
 
     :raises PermanentFailure, TransientFailure: with a code of ``inference.failures``.
     """
+    return _look(_predictor(), name, sha256)
+
+
+def look_again(
+    name: str, sha256: str, *, model_name: str, model_version: str, runtime: str
+) -> Finding | Refusal:
+    """Classify a stored file with the released package that answered before, not with today's.
+
+    The package is the installed one where it is that very version, else the one of that name
+    and version that ships with the product.
+
+    :raises PermanentFailure, TransientFailure: as ``look``; ``model_missing`` when that version
+        is not installed any more.
+    """
+    from ml.package import MODELS, PackageError, load_package
+    from ml.predict import Predictor
+
+    shipped = MODELS / f"{model_name}-{model_version}"
+    places = [place for place in (settings.THORASCREEN_MODEL, shipped) if place]
+    for place in places:
+        try:
+            package = load_package(place)
+            if (package.name, package.version) == (model_name, model_version):
+                predictor = Predictor.load(place, runtime=cast("RuntimeName", runtime))
+                return _look(predictor, name, sha256)
+        except PackageError as error:
+            if error.code != "model_missing":
+                raise PermanentFailure(error.code) from error
+    raise PermanentFailure("model_missing")
+
+
+def _look(predictor: Predictor, name: str, sha256: str) -> Finding | Refusal:
     from ml.explain import heatmap_png
 
-    predictor = _predictor()
     data = _read(name)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise PermanentFailure("image_changed")
