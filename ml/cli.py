@@ -1,5 +1,5 @@
 """The command line: ``python -m ml phantom | predict | evaluate | train | release | package`` and
-``recipes | bench``.
+``recipes | bench | lungs | trust | pointing``.
 
 Each command loads only what it needs, so that drawing a phantom does not wait for a model.
 """
@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from ml.bench.cli import add_bench
 from ml.recipes import cli as recipes
+from ml.trust_cli import add_trust
 
 DEFAULT_MANIFEST = Path("../shared/cxr/manifest.csv")
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_package(commands)
     recipes.add_recipes(commands)
     add_bench(commands, DEFAULT_MANIFEST)
+    add_trust(commands, DEFAULT_MANIFEST)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status
