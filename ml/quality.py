@@ -94,7 +94,11 @@ class Gate:
 
     def _code(self, measures: dict[str, float]) -> QualityCode | None:
         bounds = self.bounds
-        if measures["span"] < BLANK_SPAN or measures["colourfulness"] > bounds.colourfulness:
+        if (
+            measures["span"] < BLANK_SPAN
+            or measures["colourfulness"] > bounds.colourfulness
+            or measures["roughness"] > bounds.roughness
+        ):
             return "not_a_radiograph"
         if measures["high"] < bounds.dark_level:
             return "too_dark"
@@ -102,11 +106,7 @@ class Gate:
             return "too_bright"
         if measures["span"] < bounds.span:
             return "low_contrast"
-        if (
-            measures["roughness"] > bounds.roughness
-            or measures["levels"] < bounds.levels
-            or measures["distance"] > bounds.distance
-        ):
+        if measures["levels"] < bounds.levels or measures["distance"] > bounds.distance:
             return "not_a_radiograph"
         return None
 

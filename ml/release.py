@@ -209,8 +209,12 @@ def _ranges(measures: Sequence[dict[str, float]]) -> dict[str, list[float]]:
 
 def _brief(result: dict[str, Any]) -> dict[str, Any]:
     """The figures of an evaluation that belong into the manifest."""
-    dropped = ("seconds", "images_per_minute", "model", "manifest")
-    return {key: value for key, value in result.items() if key not in dropped}
+    dropped = ("seconds", "images_per_minute", "model", "manifest", "paths")
+    return {
+        key: _brief(value) if isinstance(value, dict) else value
+        for key, value in result.items()
+        if key not in dropped
+    }
 
 
 def _write_manifest(folder: Path, content: dict[str, Any]) -> None:

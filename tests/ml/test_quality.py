@@ -75,7 +75,7 @@ OTHERS = {
     "gradient": np.tile(np.linspace(0, 1, SIDE), (SIDE, 1)),
     "checkers": np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((50, 50))),
     "rings": rings(),
-    **{f"noise {n}": np.random.default_rng(n).random((SIDE * n, SIDE * n)) for n in (1, 2)},
+    **{f"noise {n}": np.random.default_rng(n).random((SIDE * n, SIDE * n)) for n in (1, 2, 3)},
     **{f"clouds {n}": clouds(n, 5) for n in (4, 8, 16, 32, 64)},
     **{f"page {n}": page(n > 1, n) for n in range(4)},
     **{f"drawing {n}": drawing(n) for n in range(4)},
