@@ -89,6 +89,8 @@ def transplant(
 ) -> FloatArray:
     """Set the rectangle of one picture into another, which is laid so that the rectangles meet.
 
+    Where the other picture ends, there is black.
+
     :param square: (s, s) float32 in [0, 1]; ``host`` likewise.
     :param box: (s, s), an upright rectangle; ``host_box`` likewise.
     """

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
+import pydicom.data
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
-from pydicom.data import get_testdata_files
 
 from ml.imaging import DecodedImage, ImagingError, decode
 from ml.predict import Predictor
@@ -67,12 +67,13 @@ def frames(values: npt.NDArray[np.generic], most: int = 3) -> Iterator[npt.NDArr
 
 
 def pydicom_files() -> Iterator[tuple[str, bytes]]:
-    """Every test file of pydicom that is on this machine, as it is."""
-    with warnings.catch_warnings():
-        # it would like to download the rest
-        warnings.simplefilter("ignore")
-        for name in sorted(set(get_testdata_files("*.dcm"))):
-            yield Path(name).name, Path(name).read_bytes()
+    """Every test file of pydicom that is installed, as it is.
+
+    By their place: asked by name, pydicom would download more.
+    """
+    folder = Path(pydicom.data.__file__).parent
+    for path in sorted(folder.rglob("*.dcm")):
+        yield path.name, path.read_bytes()
 
 
 def pydicom_exports() -> Iterator[tuple[str, bytes]]:
