@@ -3,6 +3,7 @@ picture are."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -102,6 +103,28 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+MOST_READS = 200_000
+"""Real pictures come to some thousands, a PNG in chunks of half a kilobyte to this many."""
+
+
+class BoundedReader(io.BytesIO):
+    """A file in memory that can be read from only so many times.
+
+    Parsers read a few times for each element, chunk or marker, and keep an object for most of
+    them. A file that holds nothing but empty ones would keep them busy for minutes and fill the
+    memory, however few pixels it promises; a deflated one does so with some kilobytes.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads_left = MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise ValueError("the file is in too many parts")
+        return super().read(size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ parser's words leave this module.
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import zlib
@@ -17,11 +16,12 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 from pydicom import config, uid
+from pydicom.datadict import keyword_for_tag
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
 from ml.imaging import codestream
-from ml.imaging.base import DecodedImage, ImageHeader, ImagingError, Limits
+from ml.imaging.base import BoundedReader, DecodedImage, ImageHeader, ImagingError, Limits
 from ml.imaging.window import display
 
 # pydicom would otherwise quote invalid values, and so patients, in warnings and in its log
@@ -33,6 +33,10 @@ PREAMBLE: Final = 128
 META_START: Final = PREAMBLE + len(MAGIC)
 HEADER_BYTES: Final = 8 * 1024 * 1024
 """How much of a deflated dataset is unfolded to find its header."""
+MOST_VALUE_BYTES: Final = 1024 * 1024
+"""Of one element beside the pixels; seven of the largest lookup tables fit."""
+MOST_FRAGMENTS: Final = 65_536
+ITEM_MARK: Final = b"\xfe\xff\x00\xe0"
 
 RADIOGRAPH_MODALITIES: Final = ("CR", "DX")
 RADIOGRAPH_CLASSES: Final = (
@@ -73,6 +77,7 @@ PICTURE_TAGS: Final = (
     "BitsStored",
     "PhotometricInterpretation",
 )
+TABLE_TAGS: Final = ("ModalityLUTSequence", "VOILUTSequence")
 LONG_VRS: Final = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
 UID_TEXT: Final = re.compile(r"[0-9.]{1,64}")
 WORD_TEXT: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
@@ -133,11 +138,15 @@ def _read(data: bytes, limits: Limits, *, header_only: bool) -> tuple[Any, str]:
     syntax = ""
     if marked:
         end, syntax_at, syntax = _meta_end(data)
+        if end > MOST_VALUE_BYTES:
+            limits.refuse("corrupt_image")
         if syntax == uid.DeflatedExplicitVRLittleEndian:
             body = _inflate(data[end:], limits, header_only=header_only)
             plain = uid.ExplicitVRLittleEndian.encode().ljust(len(syntax), b"\0")
             data = data[:syntax_at] + plain + data[syntax_at + len(plain) : end] + body
-    dataset = pydicom.dcmread(io.BytesIO(data), force=not marked, stop_before_pixels=header_only)
+    source = BoundedReader(data)
+    dataset = pydicom.dcmread(source, force=not marked, stop_before_pixels=header_only)
+    _drop_bulk(dataset, limits)
     if not syntax:
         # a dataset without its preamble does not say; pydicom found out while reading
         implicit, little = dataset.original_encoding
@@ -146,6 +155,23 @@ def _read(data: bytes, limits: Limits, *, header_only: bool) -> tuple[Any, str]:
             syntax = uid.ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = uid.UID(syntax)
     return dataset, str(syntax)
+
+
+def _drop_bulk(dataset: Any, limits: Limits) -> None:
+    """Take out what is too long to be anything that is read here.
+
+    pydicom turns the bytes of an element into values when it is first asked for; whoever calls
+    the number of rows a sequence of a million items would have them all made then.
+    """
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        keyword = keyword_for_tag(tag)
+        if keyword == "PixelData" or not isinstance(element.value, bytes):
+            continue
+        if len(element.value) > MOST_VALUE_BYTES:
+            if keyword in TABLE_TAGS:  # The picture would look another way without it.
+                limits.refuse("corrupt_image")
+            del dataset[tag]
 
 
 def _inflate(packed: bytes, limits: Limits, *, header_only: bool) -> bytes:
@@ -231,6 +257,8 @@ def _check_codestream(dataset: Any, header: ImageHeader, limits: Limits) -> None
     syntax = header.transfer_syntax_uid
     if syntax in NATIVE_SYNTAXES:
         return
+    if dataset.PixelData.count(ITEM_MARK) > MOST_FRAGMENTS:
+        limits.refuse("corrupt_image")
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax == uid.RLELossless:
         planes = int(dataset.BitsAllocated) // 8

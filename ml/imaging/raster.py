@@ -6,13 +6,19 @@ any pixel is decoded, so Pillow's process-wide setting is left alone.
 
 from __future__ import annotations
 
-import io
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from ml.imaging.base import DecodedImage, FloatArray, Format, ImageHeader, Limits
+from ml.imaging.base import (
+    BoundedReader,
+    DecodedImage,
+    FloatArray,
+    Format,
+    ImageHeader,
+    Limits,
+)
 
 ORIENTATION_TAG: Final = 0x0112
 TURNS: Final = {
@@ -56,7 +62,7 @@ def decode_raster(data: bytes, kind: Format, limits: Limits) -> DecodedImage:
 
 def _open(data: bytes, kind: Format, limits: Limits) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=[kind.upper()])
+        return Image.open(BoundedReader(data), formats=[kind.upper()])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limits.refuse("too_many_pixels")
     except limits.interrupts:
