@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,9 @@ class Row:
     label_conflict: bool = False
     dup_of: str = ""
     flag: str = ""
+    license: str = ""
+    sex: str = ""
+    age: str = ""
     name: str = ""
     """The path as the manifest wrote it."""
 
@@ -52,7 +55,8 @@ def read_manifest(manifest: Path) -> list[Row]:
     """Read every row of a manifest, whatever its label.
 
     Columns ``path`` and ``label`` are needed; ``source``, ``group``, ``split``, ``label_conflict``,
-    ``dup_of`` and ``flag`` are used when there. Paths are relative to the manifest's folder.
+    ``dup_of``, ``flag``, ``license``, ``sex`` and ``age`` are used when there. Paths are relative
+    to the manifest's folder.
 
     :raises ManifestError: when the file is missing, is not CSV text, lacks a column, holds a row
         without path or label, or names one picture twice.
@@ -90,6 +94,9 @@ def read_manifest(manifest: Path) -> list[Row]:
                 label_conflict=values.get("label_conflict", "") == "1",
                 dup_of=values.get("dup_of", ""),
                 flag=values.get("flag", ""),
+                license=values.get("license", ""),
+                sex=values.get("sex", ""),
+                age=values.get("age", ""),
                 name=name,
             )
         )
@@ -137,6 +144,28 @@ def count_cells(rows: Iterable[Row]) -> dict[str, int]:
     """How many rows each source × label holds, as ``{"kermany/normal": 1071, ...}``."""
     counts = Counter(f"{row.source or 'unnamed'}/{row.label}" for row in rows)
     return dict(sorted(counts.items()))
+
+
+def describe_rows(rows: Sequence[Row]) -> dict[str, Any]:
+    """What a manifest holds, for the record.
+
+    :returns: ``counts`` by source/label and split, ``licences`` by source as the manifest words
+        them, the most frequent first.
+    """
+    cells = sorted({(row.source or "unnamed", row.label) for row in rows})
+    licences: dict[str, Counter[str]] = {source: Counter() for source, _ in cells}
+    counts: dict[str, Counter[str]] = {f"{source}/{label}": Counter() for source, label in cells}
+    for row in rows:
+        source = row.source or "unnamed"
+        counts[f"{source}/{row.label}"][row.split or "no split"] += 1
+        licences[source][row.license or "not recorded"] += 1
+    return {
+        "counts": {cell: dict(sorted(splits.items())) for cell, splits in counts.items()},
+        "licences": {
+            source: dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+            for source, found in licences.items()
+        },
+    }
 
 
 def load_squares(

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -21,9 +21,16 @@ from typing import Any, Final
 import numpy as np
 
 from ml import CLASSES
-from ml.data import DATA_LIMITS, ManifestError, Row, labels_of, read_manifest
+from ml.data import (
+    DATA_LIMITS,
+    ManifestError,
+    Row,
+    describe_rows,
+    labels_of,
+    read_manifest,
+)
 from ml.imaging import ImagingError
-from ml.metrics import score_all
+from ml.metrics import reliability_bins, roc_points, score_all
 from ml.package import load_package
 from ml.predict import Predictor
 from ml.runtime import RuntimeName
@@ -32,6 +39,13 @@ RESAMPLES: Final = 1000
 SEED: Final = 20200211
 WORTH_A_POOL: Final = 64
 BATCH: Final = 16
+AGES: Final = (
+    (18.0, "0 to 17"),
+    (40.0, "18 to 39"),
+    (60.0, "40 to 59"),
+    (math.inf, "60 and over"),
+)
+"""First age that is too high, and what the group is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +70,26 @@ def evaluate_manifest(
     :param split: only rows of this split; None for all.
     :param workers: processes; None for one a processor core.
     :returns: ``n``, ``accuracy``, ``macro_f1``, ``ece``, ``confusion`` (truth by row) with
-        ``classes``, ``per_class``, ``pairs``, each figure with a sibling ``…_ci``, the same under
-        ``per_source``, and ``skipped``, ``errors``, ``quality_refused``, ``model``, ``seconds``,
-        ``images_per_minute``. Figures are None where undefined.
+        ``classes``, ``per_class``, ``pairs``, each figure with a sibling ``…_ci``, ``roc`` and
+        ``reliability`` for drawing, the same under ``per_source``, ``per_sex`` and ``per_age``
+        (where known), ``data`` (what the whole manifest holds), and ``skipped``, ``errors``,
+        ``quality_refused``, ``model``, ``seconds``, ``images_per_minute``. Figures are None
+        where undefined.
     :raises ManifestError: when the manifest is unfit or has no row to score.
     :raises PackageError: when the model is.
     """
     started = time.perf_counter()
     package = load_package(package_path)
-    wanted = [row for row in read_manifest(manifest) if split is None or row.split == split]
+    everything = read_manifest(manifest)
+    wanted = [row for row in everything if split is None or row.split == split]
     rows = [row for row in wanted if row.label in CLASSES]
     if not rows:
         raise ManifestError(f"{manifest}: no row to score{f' in split {split}' if split else ''}.")
     answers = _answer_all(rows, package.path, runtime, workers)
     seconds = time.perf_counter() - started
     result = _summarise(rows, answers, resamples)
-    sources = sorted({row.source for row in rows if row.source})
-    result["per_source"] = {
-        source: _summarise(
-            [row for row in rows if row.source == source],
-            [answer for row, answer in zip(rows, answers, strict=True) if row.source == source],
-            resamples,
-        )
-        for source in sources
-    }
+    for name, part_of in (("source", lambda row: row.source), ("sex", _sex), ("age", _age)):
+        result[f"per_{name}"] = _summarise_parts(rows, answers, part_of, resamples)
     result["skipped"] = {
         "n": len(wanted) - len(rows),
         "labels": dict(Counter(row.label for row in wanted if row.label not in CLASSES)),
@@ -87,12 +97,51 @@ def evaluate_manifest(
     result |= {
         "manifest": manifest.name,
         "split": split,
+        "data": describe_rows(everything),
         "bootstrap": {"resamples": resamples, "seed": SEED, "unit": "group"},
-        "model": {"name": package.name, "version": package.version, "runtime": runtime},
+        "model": {
+            "name": package.name,
+            "version": package.version,
+            "runtime": runtime,
+            "sha256": dict(package.sha256),
+        },
         "seconds": round(seconds, 2),
         "images_per_minute": round(len(rows) / seconds * 60.0, 1),
     }
     return result
+
+
+def _sex(row: Row) -> str:
+    return {"F": "female", "M": "male"}.get(row.sex.upper()[:1], "")
+
+
+def _age(row: Row) -> str:
+    """The part of life; empty where the manifest names no number of years."""
+    try:
+        years = float(row.age)
+    except ValueError:
+        return ""
+    if not math.isfinite(years):
+        return ""
+    return next((name for limit, name in AGES if years < limit), "")
+
+
+def _summarise_parts(
+    rows: Sequence[Row],
+    answers: Sequence[Answer],
+    part_of: Callable[[Row], str],
+    resamples: int,
+) -> dict[str, Any]:
+    """The figures of each named part; rows of which nothing is known belong to none."""
+    parts = [part_of(row) for row in rows]
+    return {
+        name: _summarise(
+            [row for row, part in zip(rows, parts, strict=True) if part == name],
+            [answer for answer, part in zip(answers, parts, strict=True) if part == name],
+            resamples,
+        )
+        for name in sorted(set(parts) - {""})
+    }
 
 
 def _summarise(rows: Sequence[Row], answers: Sequence[Answer], resamples: int) -> dict[str, Any]:
@@ -103,13 +152,12 @@ def _summarise(rows: Sequence[Row], answers: Sequence[Answer], resamples: int) -
     ]
     result: dict[str, Any] = {"n": len(read)}
     if read:
-        result = score_all(
-            np.array([probabilities for _, _, probabilities in read]),
-            labels_of([row for row, _, _ in read]),
-            [row.group or f"row {row.name}" for row, _, _ in read],
-            resamples,
-            SEED,
-        )
+        chances = np.array([probabilities for _, _, probabilities in read])
+        labels = labels_of([row for row, _, _ in read])
+        groups = [row.group or f"row {row.name}" for row, _, _ in read]
+        result = score_all(chances, labels, groups, resamples, SEED)
+        result["roc"] = roc_points(chances, labels)
+        result["reliability"] = reliability_bins(chances, labels)
     failed = [(row, answer) for row, answer in zip(rows, answers, strict=True) if answer.error]
     result["errors"] = {
         "n": len(failed),

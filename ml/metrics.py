@@ -22,6 +22,8 @@ ECE_BINS: Final = 15
 CHUNK: Final = 4_000_000
 """How many weights are held at once."""
 DIGITS: Final = 4
+ROC_POINTS: Final = 40
+"""A curve is kept with so many points at most; it is off by 2 / ROC_POINTS at the very worst."""
 
 
 def score_all(
@@ -86,6 +88,57 @@ def auc(scores: Array, positive: npt.NDArray[np.bool_], weights: Array) -> Array
     with np.errstate(invalid="ignore", divide="ignore"):
         area: Array = (plus * below).sum(axis=1) / (plus.sum(axis=1) * minus.sum(axis=1))
     return area
+
+
+def roc_points(probabilities: Array, labels: Labels) -> dict[str, dict[str, list[float]] | None]:
+    """Each class's ROC curve against the other two, thinned so that its shape stays.
+
+    :returns: by class ``false_positive`` and ``true_positive``, both rising from 0 to 1; None for
+        a class that has no picture, or nothing else beside it.
+    """
+    return {
+        label: _curve(probabilities[:, number], labels == number)
+        for number, label in enumerate(CLASSES)
+    }
+
+
+def reliability_bins(probabilities: Array, labels: Labels) -> list[dict[str, float]]:
+    """How often answers of a given certainty are right: the bins behind ``ece``, filled ones only.
+
+    :returns: ``low`` and ``high`` (of the bin), ``n``, ``confidence`` (mean) and ``accuracy``.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    return [
+        {
+            "low": round(number / ECE_BINS, DIGITS),
+            "high": round((number + 1) / ECE_BINS, DIGITS),
+            "n": int((bins == number).sum()),
+            "confidence": round(float(confidence[bins == number].mean()), DIGITS),
+            "accuracy": round(float(right[bins == number].mean()), DIGITS),
+        }
+        for number in sorted(set(bins.tolist()))
+    ]
+
+
+def _curve(scores: Array, positive: npt.NDArray[np.bool_]) -> dict[str, list[float]] | None:
+    if positive.all() or not positive.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    ranked, truth = scores[order], positive[order]
+    # one point after each group of equal scores, for within it nothing can be told apart
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    hits = np.append(0.0, np.cumsum(truth)[last] / truth.sum())
+    alarms = np.append(0.0, np.cumsum(~truth)[last] / (~truth).sum())
+    if len(hits) > ROC_POINTS:
+        along = hits + alarms  # rises from 0 to 2
+        kept = np.unique(np.searchsorted(along, np.linspace(0.0, 2.0, ROC_POINTS) - 1e-9))
+        hits, alarms = hits[kept], alarms[kept]
+    return {
+        "false_positive": [round(value, DIGITS) for value in alarms.tolist()],
+        "true_positive": [round(value, DIGITS) for value in hits.tolist()],
+    }
 
 
 def _figures(probabilities: Array, labels: Labels, weights: Array) -> dict[str, Array]:

@@ -31,6 +31,8 @@ def check_shape(part: dict[str, Any]) -> None:
     for figures in part["per_class"].values():
         for name in FIGURES:
             assert (figures[name] is None) == (figures[f"{name}_ci"] is None)
+    assert tuple(part["roc"]) == CLASSES
+    assert sum(one["n"] for one in part["reliability"]) == part["n"]
     assert set(part["pairs"]) == {"covid_normal", "covid_pneumonia", "pneumonia_normal"}
     for figures in part["pairs"].values():
         assert {"auc", "auc_ci"} <= set(figures)
@@ -88,6 +90,25 @@ def test_two_columns_are_enough(phantom_set: Callable[..., Path], tmp_path: Path
     result = evaluate_manifest(manifest, workers=1, resamples=20)
     assert result["n"] == 6
     assert result["per_source"] == {}
+
+
+def test_licences_sex_and_age_are_told_where_known(
+    phantom_set: Callable[..., Path], tmp_path: Path
+) -> None:
+    lines = phantom_set(each=2).read_text().splitlines()
+    known = ["F,71,CC BY", "M,9,CC BY", "m,45.5,", ",,", "x,old,CC0", "F,-,CC0"]
+    manifest = tmp_path / "known.csv"
+    rows = [f"{line},{more}" for line, more in zip(lines[1:], known, strict=True)]
+    manifest.write_text("\n".join([f"{lines[0]},sex,age,license", *rows]))
+    result = evaluate_manifest(manifest, workers=1, resamples=20)
+    assert {name: part["n"] for name, part in result["per_sex"].items()} == {"female": 2, "male": 2}
+    ages = {name: part["n"] for name, part in result["per_age"].items()}
+    assert ages == {"0 to 17": 1, "40 to 59": 1, "60 and over": 1}
+    assert result["data"]["licences"] == {
+        "site0": {"CC BY": 1, "CC0": 1, "not recorded": 1},
+        "site1": {"CC BY": 1, "CC0": 1, "not recorded": 1},
+    }
+    assert sum(part["test"] for part in result["data"]["counts"].values()) == 6
 
 
 def test_a_manifest_of_one_class_has_no_auc(

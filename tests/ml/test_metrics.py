@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml import CLASSES
-from ml.metrics import PAIRS, auc, score_all
+from ml.metrics import ECE_BINS, PAIRS, ROC_POINTS, auc, reliability_bins, roc_points, score_all
 
 
 def some(count: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,3 +104,34 @@ def test_what_is_undefined_is_none() -> None:
     assert result["per_class"]["normal"]["sensitivity"] is None
     assert result["pairs"]["pneumonia_normal"]["auc"] is None
     assert result["accuracy"] is not None
+
+
+@pytest.mark.parametrize("count", [30, 3000])
+def test_the_curve_holds_the_area_however_thin(count: int) -> None:
+    chances, labels, _ = some(count, seed=4)
+    for number, label in enumerate(CLASSES):
+        curve = roc_points(chances, labels)[label]
+        assert curve is not None
+        alarms, hits = np.array(curve["false_positive"]), np.array(curve["true_positive"])
+        assert (alarms[0], hits[0], alarms[-1], hits[-1]) == (0, 0, 1, 1)
+        assert (np.diff(alarms) >= 0).all()
+        assert (np.diff(hits) >= 0).all()
+        assert len(alarms) <= ROC_POINTS
+        area = float((np.diff(alarms) * (hits[1:] + hits[:-1]) / 2).sum())
+        assert area == pytest.approx(slow_auc(chances[:, number], labels == number), abs=0.01)
+
+
+def test_a_curve_needs_both_sides() -> None:
+    chances, labels, _ = some()
+    assert set(roc_points(chances[labels == 0], labels[labels == 0]).values()) == {None}
+
+
+def test_reliability_is_what_the_calibration_error_is_made_of() -> None:
+    chances, labels, groups = some()
+    bins = reliability_bins(chances, labels)
+    assert sum(one["n"] for one in bins) == len(labels)
+    for one in bins:
+        assert one["high"] - one["low"] == pytest.approx(1 / ECE_BINS, abs=1e-3)
+        assert one["low"] - 1e-3 <= one["confidence"] <= one["high"] + 1e-3
+    gap = sum(one["n"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / len(labels)
+    assert gap == pytest.approx(score_all(chances, labels, groups, 5, seed=1)["ece"], abs=1e-3)
