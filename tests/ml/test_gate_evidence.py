@@ -65,7 +65,7 @@ def test_no_modality_but_plain_film_passes_the_header(predictor: Predictor) -> N
 def test_real_films_are_let_in(
     predictor: Predictor, segmenter: LungSegmenter, real_manifest: Path
 ) -> None:
-    rows = [row for row in read_manifest(real_manifest) if row.split == "val"][::8]
+    rows = [row for row in read_manifest(real_manifest) if row.split == "val"][::4]
     refused = []
     for row in rows:
         image = decode(row.path.read_bytes(), DATA_LIMITS)

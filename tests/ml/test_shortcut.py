@@ -122,7 +122,7 @@ def test_the_share_of_evidence() -> None:
     region[:100, :100] = True
     assert evidence_share(found, region) == pytest.approx(1.0, abs=0.03)
     assert evidence_share(found, ~region) == pytest.approx(0.0, abs=0.03)
-    assert evidence_share(-np.abs(found), region) is None
+    assert evidence_share(np.full((10, 10), -1.0, dtype=np.float32), region) is None
     assert evidence_share(found + 60, np.ones_like(region)) == pytest.approx(1.0)
 
 
