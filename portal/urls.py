@@ -16,3 +16,7 @@ urlpatterns = [
     path("", include("screening.inference.urls")),
     path("", include("screening.reading.urls")),
 ]
+
+handler400 = "portal.errors.bad_request"
+handler404 = "portal.errors.not_found"
+handler500 = "portal.errors.fault"

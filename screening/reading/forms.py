@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from screening.core.errors import InvalidInput
 from screening.inference.models import Label
@@ -12,6 +14,12 @@ from screening.reading.selectors import HistoryFilter
 from screening.studies.models import Status
 
 _ANY = ("", "Any")
+
+
+def in_this_age(day: date) -> None:
+    """Near the ends of the calendar the next day, or the same one elsewhere, does not exist."""
+    if not 1900 <= day.year <= 2999:
+        raise ValidationError("Enter a date between 1900 and 2999.")
 
 
 class DayInput(forms.DateInput):
@@ -29,8 +37,10 @@ class HistoryFilterForm(forms.Form):
         choices=[_ANY, ("open", "In progress"), *Status.choices],
     )
     label = forms.ChoiceField(label="Class", required=False, choices=[_ANY, *Label.choices])
-    since = forms.DateField(label="From", required=False, widget=DayInput())
-    until = forms.DateField(label="To", required=False, widget=DayInput())
+    since = forms.DateField(
+        label="From", required=False, widget=DayInput(), validators=[in_this_age]
+    )
+    until = forms.DateField(label="To", required=False, widget=DayInput(), validators=[in_this_age])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

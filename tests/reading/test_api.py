@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import uuid
@@ -371,3 +372,23 @@ def test_reads_are_in_the_audit(alice: ApiClient, clinician_a: User, patient_a: 
     assert (event.actor_id, event.object_id) == (clinician_a.pk, str(image.study_id))
     assert event.site_id == patient_a.site_id
     assert Event.objects.get(action="study.list").actor_id == clinician_a.pk
+
+
+@pytest.mark.parametrize(
+    "position", ["p=nonsense", "p=2026-99-99", "p=0001-01-01T00:00:00%2B14:00", "p=%00", "o=-x"]
+)
+def test_a_cursor_that_leads_nowhere_is_refused(alice: ApiClient, position: str) -> None:
+    cursor = base64.b64encode(position.encode()).decode()
+    answer = alice.get("/api/v1/studies/", cursor=cursor)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
+
+
+def test_the_list_goes_on_where_its_cursor_says(
+    alice: ApiClient, clinician_a: User, patient_a: Patient
+) -> None:
+    for _ in range(51):
+        Study.objects.create(site=patient_a.site, patient=patient_a, uploaded_by=clinician_a)
+    first = alice.get("/api/v1/studies/").json()
+    rest = alice.get(first["next"]).json()
+    assert (len(first["results"]), len(rest["results"])) == (50, 1)
+    assert alice.get(rest["previous"]).json()["results"] == first["results"]

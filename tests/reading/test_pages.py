@@ -157,7 +157,14 @@ def test_history_filters_by_days_both_included(
 
 @pytest.mark.parametrize(
     "query",
-    ["since=yesterday", "since=2026-05-03&until=2026-05-01", "status=nonsense", "label=gout"],
+    [
+        "since=yesterday",
+        "since=2026-05-03&until=2026-05-01",
+        "since=0001-01-01",
+        "until=9999-12-31",
+        "status=nonsense",
+        "label=gout",
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_explained_beside_the_field(
     client_of: ClientOf, clinician_a: User, image_a: Image, query: str

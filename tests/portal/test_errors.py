@@ -1,0 +1,77 @@
+"""Where no view answers, people get a page and programs get ``{code, message}``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import include, path
+
+from portal.urls import handler400, handler404, handler500
+from screening.accounts.access import public
+
+__all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
+
+pytestmark = pytest.mark.django_db
+TOKEN = "/api/v1/auth/token/"
+
+
+@public
+def fails(request: HttpRequest) -> HttpResponse:
+    raise ZeroDivisionError("Gr\u00fcnberg")
+
+
+urlpatterns = [
+    path("api/v1/fails/", fails),
+    path("fails/", fails),
+    path("", include("portal.urls")),
+]
+
+
+def code_of(answer: Any, status: int) -> str:
+    assert answer.status_code == status
+    body = answer.json()
+    assert set(body) == {"code", "message"}
+    assert body["message"].endswith(".")
+    return str(body["code"])
+
+
+@pytest.mark.parametrize("address", ["/api/v1/nothing/", "/api/v1/studies/no-uuid/"])
+def test_an_unknown_address_of_the_api(client: Client, address: str) -> None:
+    assert code_of(client.get(address), 404) == "not_found"
+
+
+@pytest.mark.urls("tests.portal.test_errors")
+def test_a_fault_tells_programs_nothing_of_itself(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    client = Client(raise_request_exception=False)
+    answer = client.get("/api/v1/fails/")
+    assert code_of(answer, 500) == "internal_error"
+    assert "Gr\u00fcnberg" not in answer.content.decode()
+    script = client.get("/fails/", headers={"Accept": "application/json"})
+    assert code_of(script, 500) == "internal_error"
+    page = client.get("/fails/")
+    assert page.status_code == 500
+    assert "Something went wrong" in page.content.decode()
+
+
+def test_a_body_of_brackets_is_malformed(client: Client) -> None:
+    answer = client.post(TOKEN, "[" * 100_000, content_type="application/json")
+    assert code_of(answer, 400) == "malformed"
+
+
+def test_a_body_that_is_too_large(client: Client) -> None:
+    answer = client.post(TOKEN, "[" + "0," * 2_000_000 + "0]", content_type="application/json")
+    assert code_of(answer, 413) == "request_too_large"
+
+
+def test_a_form_of_countless_fields_is_malformed(client: Client) -> None:
+    body = "&".join(f"field{n}=" for n in range(2000))
+    answer = client.post(TOKEN, body, content_type="application/x-www-form-urlencoded")
+    assert code_of(answer, 400) == "malformed"
+    page = client.post("/login/", body, content_type="application/x-www-form-urlencoded")
+    assert page.status_code == 400
+    assert "not understood" in page.content.decode()
