@@ -167,6 +167,38 @@ def fit_trust(
     return path
 
 
+def measure_trust(
+    manifest: Path,
+    split: str | None,
+    predictor: Predictor,
+    segmenter: LungSegmenter,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """How what was fitted does on other pictures; fits nothing.
+
+    :param split: only rows of this split; None for all.
+    :returns: as ``Trust.report``, with ``model`` and ``split``.
+    :raises ManifestError: when there is no picture to measure on.
+    :raises PackageError: when nothing was fitted for this model.
+    """
+    trust = load_trust(predictor.package, segmenter)
+    rows = [
+        row
+        for row in data.read_manifest(manifest)
+        if row.label in CLASSES and (split is None or row.split == split)
+    ]
+    looks = look_at(rows, predictor, segmenter, say)
+    if not looks.rows:
+        raise data.ManifestError(
+            f"{manifest}: no usable row{f' of split {split}' if split else ''}."
+        )
+    return {
+        "model": {"name": predictor.package.name, "version": predictor.package.version},
+        "split": split,
+        **report(looks, trust.conformal, trust.tables, trust.limits),
+    }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
     """Accepted pictures with their answers, and what became of each when its surroundings were

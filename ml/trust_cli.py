@@ -27,8 +27,14 @@ def add_trust(commands: Any, manifest: Path) -> None:
     show.add_argument("--out", type=Path, metavar="PNG", help="the first picture, lungs in red")
     show.set_defaults(run=_run_lungs_show)
 
-    trust = commands.add_parser("trust", help="fit what each answer carries, into the package")
-    trust.add_argument("action", choices=("fit", "report"))
+    trust = commands.add_parser("trust", help="what each answer carries: fit, report or measure")
+    trust.add_argument(
+        "action",
+        choices=("fit", "report", "measure"),
+        help="fit it into the package on val; report how it did there; measure it on other rows",
+    )
+    trust.add_argument("--split", metavar="NAME", help="measure: only rows of this split")
+    trust.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     trust.add_argument("--manifest", type=Path, default=manifest, metavar="CSV")
     trust.add_argument("--package", type=Path, metavar="DIR", help="default: the one in use")
     trust.set_defaults(run=_run_trust)
@@ -90,19 +96,22 @@ def _run_trust(options: argparse.Namespace) -> int:
     from ml.lungs import LungSegmenter
     from ml.package import PackageError
     from ml.predict import Predictor
-    from ml.trust import fit_trust, load_trust
+    from ml.trust import fit_trust, load_trust, measure_trust
 
     try:
         predictor = Predictor.load(options.package)
         segmenter = LungSegmenter.load()
         if options.action == "fit":
             print(f"written: {fit_trust(options.manifest, predictor, segmenter)}")
-        print(json.dumps(load_trust(predictor.package, segmenter).report, indent=2))
+        if options.action == "measure":
+            result = measure_trust(options.manifest, options.split, predictor, segmenter)
+        else:
+            result = load_trust(predictor.package, segmenter).report
     except PackageError as error:
         return _fail(f"{error.code}: {error.message}")
     except ManifestError as error:
         return _fail(str(error))
-    return 0
+    return _tell(result, options.json)
 
 
 def _run_pointing(options: argparse.Namespace) -> int:
@@ -120,11 +129,16 @@ def _run_pointing(options: argparse.Namespace) -> int:
         return _fail(f"{error.code}: {error.message}")
     except ManifestError as error:
         return _fail(str(error))
+    return _tell(result, options.json)
+
+
+def _tell(result: dict[str, Any], file: Path | None) -> int:
+    """Print figures, and write them to a file where one is named."""
     text = json.dumps(result, indent=2)
-    if options.json is not None:
-        try:
-            options.json.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            return _fail(f"{options.json}: cannot be written ({error.strerror}).")
     print(text)
+    if file is not None:
+        try:
+            file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            return _fail(f"{file}: cannot be written ({error.strerror}).")
     return 0

@@ -23,7 +23,9 @@ import pydicom
 import pydicom.data
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
 
-from ml.imaging import DecodedImage, ImagingError, decode
+from ml.imaging import DEFAULT_LIMITS, ImagingError, Limits, decode
+from ml.lungs import LungSegmenter
+from ml.posture import judge_posture
 from ml.predict import Predictor
 
 Array = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
@@ -234,29 +236,52 @@ def everything(folders: list[Path], each: int) -> Iterator[tuple[str, str, bytes
     yield from generated(each)
 
 
-def verdict(predictor: Predictor, data: bytes) -> str | None:
-    """The code with which a file is refused; None when it is let in."""
+def refusal(
+    predictor: Predictor,
+    segmenter: LungSegmenter | None,
+    data: bytes,
+    limits: Limits = DEFAULT_LIMITS,
+) -> str | None:
+    """The code of the first gate that refuses a file: imaging, quality, then posture; None when it
+    is let in.
+
+    :param segmenter: None leaves posture out.
+    """
     try:
-        image: DecodedImage = decode(data)
+        image = decode(data, limits)
     except ImagingError as error:
         return error.code
-    return predictor.predict(image).quality.code
+    quality = predictor.predict(image).quality
+    if not quality.accepted or segmenter is None:
+        return quality.code
+    posture = judge_posture(segmenter, image.pixels)
+    return None if posture.accepted else posture.code
 
 
 def main(folders: list[Path]) -> None:
-    """Print the evidence."""
-    predictor = Predictor.load()
+    """Print the evidence, without and with the posture gate."""
+    predictor, segmenter = Predictor.load(), LungSegmenter.load()
     shown: Counter[str] = Counter()
-    let_in: dict[str, list[str]] = {}
+    passed: dict[str, list[str]] = {}
+    let_in: Counter[str] = Counter()
     for family, name, data in everything(folders, each=60):
         shown[family] += 1
-        if verdict(predictor, data) is None:
-            let_in.setdefault(family, []).append(name)
+        if refusal(predictor, None, data) is None:
+            code = refusal(predictor, segmenter, data)
+            passed.setdefault(family, []).append(f"{name} (posture: {code or 'let in'})")
+            let_in[family] += code is None
     for family, count in shown.items():
-        missed = let_in.get(family, [])
-        print(f"{family}: {count - len(missed)} of {count} refused", *missed, sep="\n    let in: ")
-    total, missed_all = sum(shown.values()), sum(len(names) for names in let_in.values())
-    print(f"all: {total - missed_all} of {total} refused ({1 - missed_all / total:.2%})")
+        missed = passed.get(family, [])
+        print(
+            f"{family}: {count - len(missed)} of {count} refused by imaging and quality, "
+            f"{count - let_in[family]} with posture",
+            *missed,
+            sep="\n    passes quality: ",
+        )
+    total = shown.total()
+    first = total - sum(len(names) for names in passed.values())
+    both = total - let_in.total()
+    print(f"all: {first} of {total} refused ({first / total:.2%}), with posture {both}")
 
 
 if __name__ == "__main__":

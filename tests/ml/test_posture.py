@@ -23,7 +23,7 @@ def segmenter() -> LungSegmenter:
 
 @pytest.fixture(scope="module")
 def films(real_manifest: Path) -> list[np.ndarray]:
-    rows = [row for row in read_manifest(real_manifest) if row.split == "val"][::10]
+    rows = [row for row in read_manifest(real_manifest) if row.split == "val"][::20]
     return [decode(row.path.read_bytes(), DATA_LIMITS).pixels for row in rows]
 
 
@@ -60,11 +60,14 @@ def test_a_turn_to_the_other_side(segmenter: LungSegmenter) -> None:
     assert judge_posture(segmenter, np.ascontiguousarray(np.rot90(chest, 3))).code == "turned"
 
 
-def test_half_a_chest_is_refused(segmenter: LungSegmenter) -> None:
+def test_half_a_chest_is_told_so(segmenter: LungSegmenter) -> None:
     chest = draw_phantom(4, "normal", (400, 400))
     cuts = [chest[:, 200:], chest[:, :190], chest[170:], chest[:190]]
-    codes = [judge_posture(segmenter, np.ascontiguousarray(cut)).code for cut in cuts]
-    assert set(codes) <= {"no_lungs", "cropped"}, codes
+    for cut in cuts:
+        posture = judge_posture(segmenter, np.ascontiguousarray(cut))
+        assert posture.code in {"no_lungs", "cropped"}, posture.measures
+        # what is left of a film may still be read, with care
+        assert posture.accepted == (posture.code == "cropped")
 
 
 def test_nothing_there(segmenter: LungSegmenter) -> None:

@@ -105,6 +105,14 @@ def test_the_commands(
     assert "model_missing" in capsys.readouterr().err
     assert main(["trust", "fit", "--manifest", str(phantom_val), *package]) == 0
     assert '"conformal"' in capsys.readouterr().out
+    out = phantom_val.parent / "measured.json"
+    measure = ["trust", "measure", "--manifest", str(phantom_val), *package]
+    assert main([*measure, "--split", "val", "--json", str(out)]) == 0
+    again, fitted = json.loads(out.read_text()), json.loads((package_copy / TRUST_FILE).read_text())
+    assert again["conformal"] == fitted["report"]["conformal"]
+    assert again["per_source"] == fitted["report"]["per_source"]
+    assert main([*measure, "--split", "other"]) == 1
+    capsys.readouterr()
     assert main(["trust", "fit", "--manifest", "/nowhere.csv", *package]) == 1
     assert main(["pointing", "--manifest", str(phantom_val), *package]) == 1
     assert "masks.csv" in capsys.readouterr().err
