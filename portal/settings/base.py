@@ -299,11 +299,15 @@ LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "portal.logs.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "portal.logs.RequestIdFilter"},
+        "route": {"()": "portal.logs.RouteFilter"},
+    },
     "formatters": {
         "line": {
+            "()": "portal.logs.LineFormatter",
             "format": "%(asctime)s %(levelname)s [%(process)d] [%(request_id)s] "
-            "%(name)s: %(message)s"
+            "%(name)s: %(message)s",
         }
     },
     "handlers": {
@@ -317,7 +321,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": False},
         # Refused requests are logged by route; Django would log the address, with its tokens.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["route"]},
         # Celery prints the arguments of every task it receives; ours are ids, yet one line for
         # each start and each end is noise at thirty results a second.
         "celery.worker.strategy": {"level": "WARNING"},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from logging.config import dictConfig
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
@@ -20,13 +22,17 @@ TOKEN = "/api/v1/auth/token/"
 
 
 @public
-def fails(request: HttpRequest) -> HttpResponse:
-    raise ZeroDivisionError("Gr\u00fcnberg")
+def fails(request: HttpRequest, token: str = "") -> HttpResponse:
+    try:
+        return {"one": HttpResponse()}[request.GET.get("q", "")]
+    except KeyError as error:
+        raise ZeroDivisionError(request.GET.get("q", "")) from error
 
 
 urlpatterns = [
     path("api/v1/fails/", fails),
     path("fails/", fails),
+    path("fails/<str:token>/", fails),
     path("", include("portal.urls")),
 ]
 
@@ -48,14 +54,27 @@ def test_an_unknown_address_of_the_api(client: Client, address: str) -> None:
 def test_a_fault_tells_programs_nothing_of_itself(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     client = Client(raise_request_exception=False)
-    answer = client.get("/api/v1/fails/")
+    answer = client.get("/api/v1/fails/?q=Grubenmann")
     assert code_of(answer, 500) == "internal_error"
-    assert "Gr\u00fcnberg" not in answer.content.decode()
+    assert "Grubenmann" not in answer.content.decode()
     script = client.get("/fails/", headers={"Accept": "application/json"})
     assert code_of(script, 500) == "internal_error"
     page = client.get("/fails/")
     assert page.status_code == 500
     assert "Something went wrong" in page.content.decode()
+
+
+@pytest.mark.urls("tests.portal.test_errors")
+def test_the_log_of_a_fault_names_no_one(capfd: pytest.CaptureFixture[str]) -> None:
+    dictConfig(settings.LOGGING)  # The handler writes to what is standard error now.
+    Client(raise_request_exception=False).get("/fails/secret-token/?q=Grubenmann")
+    told = capfd.readouterr().err
+    assert "Internal Server Error: /fails/<str:token>/" in told
+    assert "ZeroDivisionError" in told
+    assert "KeyError" in told
+    assert "in fails" in told
+    assert "secret-token" not in told
+    assert "Grubenmann" not in told
 
 
 def test_a_body_of_brackets_is_malformed(client: Client) -> None:
