@@ -34,7 +34,7 @@ _big_picture = threading.BoundedSemaphore(1)
 
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "dicom": ".dcm"}
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "dicom": "application/dicom"}
-_HTTP_STATUS = {"too_large": 413, "out_of_memory": 503}
+_HTTP_STATUS = {"too_large": 413, "out_of_memory": 503, "storage_unavailable": 503}
 
 
 class UploadRefused(PortalError):
@@ -75,6 +75,15 @@ def too_many_files() -> UploadRefused:
     return UploadRefused(
         f"A study holds up to {MAX_IMAGES_PER_STUDY} images: start another study for the rest.",
         code="too_many_files",
+    )
+
+
+def store_unavailable() -> UploadRefused:
+    """The disk is full or gone: nothing is wrong with the file."""
+    return UploadRefused(
+        "The portal could not store the image just now: send it again later, and tell your "
+        "administrator if it happens again.",
+        code="storage_unavailable",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -21,6 +22,8 @@ from screening.studies import gate, storage
 from screening.studies.models import Image, Status, Study
 from screening.studies.names import clean_name
 from screening.studies.signals import image_received
+
+logger = logging.getLogger(__name__)
 
 DUPLICATE_MESSAGE = "This very file is already in the study, so nothing was added."
 
@@ -105,10 +108,14 @@ def _store(
         (".thumbnail.jpg", checked.thumbnail),
     )
     with storage.FilesOfRows() as files:
-        names = [
-            files.put(storage.new_name(storage.IMAGES, image_id, suffix), data)
-            for suffix, data in contents
-        ]
+        try:
+            names = [
+                files.put(storage.new_name(storage.IMAGES, image_id, suffix), data)
+                for suffix, data in contents
+            ]
+        except OSError as error:
+            logger.error("the file store took no image: %s", error.strerror)
+            raise gate.store_unavailable() from None
         with transaction.atomic(durable=True):
             image = _insert(actor, patient, study_id, checked, original_name, image_id, names)
             files.keep()

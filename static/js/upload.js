@@ -212,6 +212,8 @@
     const answer = parse(request);
     if (answer && answer.id && request.status < 300) {
       accept(item, answer);
+    } else if (answer && answer.code && request.status >= 500) {
+      interrupt(item, answer.message);
     } else if (answer && answer.code && request.status !== 401) {
       refuse(item, answer.message, answer.code);
     } else if (signedOut(request)) {

@@ -217,8 +217,9 @@ def test_a_full_disk_leaves_nothing(
         return save(name, content)
 
     monkeypatch.setattr(default_storage, "save", full_at_the_third, raising=False)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(gate.UploadRefused) as refusal:
         receive(clinician_a, patient_a)
+    assert (refusal.value.code, refusal.value.http_status) == ("storage_unavailable", 503)
     monkeypatch.undo()
     assert nothing_is_left(media_root)
 
