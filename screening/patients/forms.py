@@ -6,7 +6,7 @@ import datetime as dt
 
 from django import forms
 
-from screening.patients import rules
+from screening.patients import rules, services
 from screening.patients.models import Patient, Sex
 from screening.patients.services import PatientChanges
 
@@ -40,11 +40,13 @@ class PatientForm(forms.Form):
         error_messages={"invalid": "Enter the date as year-month-day, such as 1962-03-14."},
     )
     sex = forms.ChoiceField(label="Sex", required=False, choices=[("", "Not known"), *Sex.choices])
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     @classmethod
     def of(cls, patient: Patient) -> PatientForm:
         """The form as it stands before anything is changed."""
-        return cls(initial={name: getattr(patient, name) for name in cls.base_fields})
+        now = {name: getattr(patient, name) for name in cls.base_fields if name != "seen"}
+        return cls(initial={**now, "seen": services.state_of(patient)})
 
     def clean_mrn(self) -> str:
         return rules.check_mrn(self.cleaned_data["mrn"])

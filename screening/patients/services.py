@@ -67,15 +67,25 @@ def create_patient(
     return patient
 
 
+def state_of(patient: Patient) -> str:
+    """What tells one state of a patient's data from the next."""
+    return patient.updated_at.isoformat()
+
+
 @transaction.atomic
-def update_patient(*, actor: User, patient: Patient, changes: PatientChanges) -> Patient:
+def update_patient(
+    *, actor: User, patient: Patient, changes: PatientChanges, seen: str = ""
+) -> Patient:
     """Correct a patient's data; the audit keeps which fields changed, not what they held.
 
-    Nothing is written, and nothing recorded, when nothing changes. Raises as
-    ``create_patient`` does.
+    Nothing is written, and nothing recorded, when nothing changes. A form brings back all its
+    fields, also those that nobody touched; so it says with ``seen`` (of ``state_of``) what it
+    showed, and does not undo a colleague's correction made meanwhile. Raises as
+    ``create_patient`` does, and ``Conflict`` (``changed_meanwhile``).
     """
     require(actor, Permission.EDIT_PATIENTS, patient.site_id)
     current = Patient.objects.select_for_update().get(pk=patient.pk)
+    before = state_of(current)
     changed = []
     for field, value in changes.items():
         value = _checked(field, value)
@@ -84,6 +94,12 @@ def update_patient(*, actor: User, patient: Patient, changes: PatientChanges) ->
             changed.append(field)
     if not changed:
         return current
+    if seen and seen != before:
+        raise Conflict(
+            "Somebody else has changed this patient's data in the meantime. "
+            "Load the page again, look at what is there now, and repeat your change.",
+            code="changed_meanwhile",
+        )
     keys = [_KEYS[field] for field in changed if field in _KEYS]
     try:
         with transaction.atomic():

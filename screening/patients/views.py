@@ -60,7 +60,12 @@ def edit(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     form = PatientForm(request.POST) if request.method == "POST" else PatientForm.of(patient)
     if request.method == "POST" and form.is_valid():
         try:
-            services.update_patient(actor=actor, patient=patient, changes=form.values())
+            services.update_patient(
+                actor=actor,
+                patient=patient,
+                changes=form.values(),
+                seen=form.cleaned_data["seen"],
+            )
         except (Conflict, InvalidInput) as error:
             form.add_error(error.field, error.message)
         else:

@@ -162,3 +162,26 @@ def test_the_other_site_does_not_exist(
     assert client.post(path, TYPED).status_code == 404
     patient_a.refresh_from_db()
     assert patient_a.family_name == "Nordlund"
+
+
+def test_a_form_that_was_open_for_long_undoes_no_colleagues_correction(
+    client_of: ClientOf, clinician_a: User, admin_a: User, patient_a: Patient
+) -> None:
+    path = f"/patients/{patient_a.pk}/edit/"
+    early, late = client_of(clinician_a), client_of(admin_a)
+    shown = early.get(path).context["form"].initial
+    assert 'name="seen"' in text_of(early, path)
+    theirs = {name: shown[name] or "" for name in (*TYPED, "seen")}
+    late.post(path, {**theirs, "mrn": "CORRECTED-1"})
+
+    answer = early.post(path, {**theirs, "given_name": "Ninette"})
+    assert answer.status_code == 200
+    assert "in the meantime" in answer.content.decode()
+    stored = Patient.objects.get(pk=patient_a.pk)
+    assert (stored.mrn, stored.given_name) == ("CORRECTED-1", patient_a.given_name)
+
+    again = early.get(path).context["form"].initial
+    fresh = {name: again[name] or "" for name in (*TYPED, "seen")}
+    assert early.post(path, {**fresh, "given_name": "Ninette"}).status_code == 302
+    stored.refresh_from_db()
+    assert (stored.mrn, stored.given_name) == ("CORRECTED-1", "Ninette")
