@@ -1,5 +1,5 @@
 """The command line: ``python -m ml phantom | predict | evaluate | train | release | package`` and
-``recipes | bench | lungs | trust | pointing``.
+``recipes | bench | lungs | trust | pointing | card``.
 
 Each command loads only what it needs, so that drawing a phantom does not wait for a model.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ml.bench.cli import add_bench
+from ml.card_file import add_card
 from ml.recipes import cli as recipes
 from ml.trust_cli import add_trust
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipes.add_recipes(commands)
     add_bench(commands, DEFAULT_MANIFEST)
     add_trust(commands, DEFAULT_MANIFEST)
+    add_card(commands)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

@@ -1,0 +1,215 @@
+"""The sections of the model card that come from benches: shortcuts, unseen hospitals, recipes,
+heatmaps, and what was fitted for each answer to carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ml.card import NOT_MEASURED, Block, Json, Section, Table, figure, pair_name
+from ml.figures import NAMES
+
+PROBES: Final = {
+    "thumbnail_16": "thumbnail of 16 × 16 pixels",
+    "border_only": "outer border alone",
+    "lungs_masked": "lungs painted over",
+}
+MAPS: Final = {
+    "heatmap": "heatmap of the answer",
+    "heatmap_of_truth": "heatmap of the recorded class",
+    "lungs": "baseline: both lungs",
+    "centre": "baseline: centre of the picture",
+}
+
+
+def kind_of(content: Json) -> str | None:
+    """What a JSON file holds: the name of a section, ``evaluation``, or None."""
+    if content.get("bench") in SECTIONS:
+        return str(content["bench"])
+    if "opacity_area" in content:
+        return "pointing"
+    if "conformal" in content and "report" in content:
+        return "trust"
+    return "evaluation" if "per_source" in content and "confusion" in content else None
+
+
+def bench_sections(benches: Sequence[Json], evaluation: Json | None = None) -> list[Section]:
+    """All sections in their order; those without a bench say so."""
+    found = {kind_of(content): content for content in benches}
+    return [
+        Section(title, draw(found[kind], evaluation) if kind in found else (NOT_MEASURED,))
+        for kind, (title, draw) in SECTIONS.items()
+    ]
+
+
+def _sources(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
+    rows: list[tuple[str, ...]] = []
+    for name, cell in content["left_out"].items():
+        figures = cell.get("figures")
+        if figures is None:
+            rows.append((name, "–", _epochs(cell), str(cell.get("note", "–")), "–", "–", "–"))
+            continue
+        pairs = [figure(one, "auc") for one in figures["pairs"].values()]
+        accuracy = figure(figures, "accuracy")
+        rows.append((name, str(figures["n"]), _epochs(cell), accuracy, *pairs))
+    measured = [c["figures"] for c in content["left_out"].values() if c.get("figures")]
+    pairs_of: tuple[str, ...] = tuple(measured[0]["pairs"]) if measured else ()
+    heading = ("left out", "pictures", "epochs", "accuracy")
+    names = tuple(f"AUC {pair_name(pair)}" for pair in pairs_of) or ("AUC", "AUC", "AUC")
+    words = (
+        "A fresh network of the same architecture for each source: trained without it, tested on "
+        "it. This is the nearest that these data come to another hospital. The probabilities are "
+        "not calibrated there: AUCs are the figures to read."
+    )
+    return words, Table("", (*heading, *names), tuple(rows))
+
+
+def _epochs(cell: Json) -> str:
+    return f"{cell['epochs_reached']:g} of {cell['epochs_asked']}"
+
+
+def _baselines(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
+    rows = []
+    if evaluation is not None and evaluation.get("split") == "test":
+        rows.append(("this model", "", figure(evaluation, "accuracy"), _by_source(evaluation)))
+    for probe, models in content["baselines"].items():
+        name = PROBES.get(probe, probe)
+        if "note" in models:
+            rows.append((name, "–", str(models["note"]), "–"))
+            continue
+        rows += [
+            (
+                name,
+                model.replace("_", " "),
+                figure(one["test"], "accuracy"),
+                _by_source(one["test"]),
+            )
+            for model, one in models.items()
+        ]
+    words = (
+        "What simple models reach on the test split without looking at the lungs. A network that "
+        "is not clearly better than these has learnt the collections rather than the disease."
+    )
+    heading = ("what is seen", "learnt by", "accuracy, all together", "by source")
+    return words, Table("", heading, tuple(rows))
+
+
+def _by_source(figures: Json) -> str:
+    return ", ".join(
+        f"{source} {part['accuracy']:.3f}"
+        for source, part in figures["per_source"].items()
+        if part.get("accuracy") is not None
+    )
+
+
+def _recipes(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
+    rows: list[tuple[str, ...]] = []
+    for name, row in content["recipes"].items():
+        claims = "; ".join(str(claim["words"]) for claim in row.get("claims", ())) or "none"
+        if "own" in row or "honest" in row:
+            own, honest = row.get("own"), row.get("honest")
+            rows.append((name, claims, _accuracy(own), _accuracy(honest), _sources_of(honest)))
+            continue
+        for task, words in (("three_classes", "three classes"), ("covid_normal", "COVID/normal")):
+            part = row[task]
+            done = f"{part['folds_done']} of {part['folds']} folds"
+            rows.append(
+                (
+                    f"{name}, {words} ({done})",
+                    claims,
+                    *(
+                        figure(part[key], "accuracy") if part[key] else "–"
+                        for key in ("own", "honest")
+                    ),
+                    _by_source(part["test_split"]) if part.get("test_split") else "–",
+                )
+            )
+    words = (
+        "The systems that this project came from, beside their claims. Own protocol: split by "
+        "picture, and the set that picked the epoch is the set reported. Honest protocol: split by "
+        "group, test set looked at once."
+    )
+    heading = ("recipe", "claimed", "own protocol", "honest protocol", "honest, by source")
+    return words, Table("Accuracy with 95 % interval.", heading, tuple(rows))
+
+
+def _accuracy(cell: Json | None) -> str:
+    return f"{figure(cell['figures'], 'accuracy')}, epochs {_epochs(cell)}" if cell else "–"
+
+
+def _sources_of(cell: Json | None) -> str:
+    return _by_source(cell["figures"]) or "–" if cell else "–"
+
+
+def _pointing(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
+    parts = [("all", content["all"]), *content["per_split"].items()]
+    rows = tuple(
+        (
+            f"{split} ({part['n']})",
+            words,
+            *(figure(part[key], name) for name in ("hit", "near", "inside", "iou")),
+        )
+        for split, part in parts
+        for key, words in MAPS.items()
+        if key in part
+    )
+    words = (
+        "Heatmaps against opacities that were outlined by hand. Hit: the strongest place lies in "
+        "an opacity; near: within a small distance of one; inside: share of the map within; IoU: "
+        "overlap at the threshold chosen on the other half of the patients."
+    )
+    return words, Table("", ("split", "map", "hit", "near", "inside", "IoU"), rows)
+
+
+def _trust(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
+    report = content["report"]
+    parts = [*report["per_source"].items(), ("all together", report)]
+    points = tuple(
+        (name, NAMES.get(label, label), _share(rates["sensitivity"]), _share(rates["specificity"]))
+        for name, part in parts
+        for label, rates in part["operating_points"].items()
+    )
+    sets = tuple(
+        (name, *(_share(part["conformal"][key]) for key in CONFORMAL), *_verdicts(part["shortcut"]))
+        for name, part in parts
+    )
+    words = (
+        f"Fitted on the split {content.get('fitted_on', '–')} and measured on those same pictures: "
+        "expect a little less elsewhere."
+    )
+    return (
+        words,
+        Table(
+            "Default operating points.", ("source", "class", "sensitivity", "specificity"), points
+        ),
+        Table(
+            "Prediction sets, and answers that the shortcut meter marks.",
+            ("source", "coverage", "certain", "right where certain", "unreliable", "not known"),
+            sets,
+        ),
+    )
+
+
+CONFORMAL: Final = ("coverage", "certain", "accuracy_of_certain")
+
+
+def _verdicts(shortcut: Json) -> tuple[str, str]:
+    total = sum(shortcut[key]["n"] for key in ("reliable", "unreliable", "unknown"))
+    return (
+        f"{shortcut['unreliable']['n']} of {total}",
+        f"{shortcut['unknown']['n']} of {total}",
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+SECTIONS: Final[dict[str, tuple[str, Callable[[Json, Json | None], tuple[Block, ...]]]]] = {
+    "sources": ("Trained without a source, tested on it", _sources),
+    "baselines": ("Shortcuts: how far one gets without the lungs", _baselines),
+    "pointing": ("Does the heatmap point at disease?", _pointing),
+    "trust": ("Operating points, certainty and the shortcut meter", _trust),
+    "recipes": ("Recipes beside their claims", _recipes),
+}
