@@ -1,21 +1,23 @@
 """Pictures that are no chest X-rays: what ships with installed packages, and what can be drawn.
 
-``python -m tests.ml.others [FOLDER …]`` shows them all to the released model and prints how many
-each family had refused, and which were let in. The folders may hold pictures of any kind, such as
-unpacked packages (scikit-image, scikit-learn, matplotlib, nibabel, scipy 1.9).
+``python -m tests.ml.others [FOLDER …] [--json FILE]`` shows them all to the released model and says
+how many of each family were refused, and what passed the quality gate. The folders may hold
+pictures of any kind, such as unpacked packages (scikit-image, scikit-learn, matplotlib, nibabel).
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io
+import json
 import random
 import sys
 import sysconfig
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -258,31 +260,37 @@ def refusal(
     return None if posture.accepted else posture.code
 
 
-def main(folders: list[Path]) -> None:
+def main(arguments: list[str]) -> None:
     """Print the evidence, without and with the posture gate."""
+    parser = argparse.ArgumentParser(prog="python -m tests.ml.others")
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
     predictor, segmenter = Predictor.load(), LungSegmenter.load()
-    shown: Counter[str] = Counter()
-    passed: dict[str, list[str]] = {}
-    let_in: Counter[str] = Counter()
-    for family, name, data in everything(folders, each=60):
-        shown[family] += 1
-        if refusal(predictor, None, data) is None:
-            code = refusal(predictor, segmenter, data)
-            passed.setdefault(family, []).append(f"{name} (posture: {code or 'let in'})")
-            let_in[family] += code is None
-    for family, count in shown.items():
-        missed = passed.get(family, [])
-        print(
-            f"{family}: {count - len(missed)} of {count} refused by imaging and quality, "
-            f"{count - let_in[family]} with posture",
-            *missed,
-            sep="\n    passes quality: ",
+    families: dict[str, dict[str, Any]] = {}
+    for family, name, data in everything(options.folders, each=60):
+        counts = families.setdefault(
+            family, {"shown": 0, "refused": 0, "refused_with_posture": 0, "pass_quality": {}}
         )
-    total = shown.total()
-    first = total - sum(len(names) for names in passed.values())
-    both = total - let_in.total()
-    print(f"all: {first} of {total} refused ({first / total:.2%}), with posture {both}")
+        counts["shown"] += 1
+        if refusal(predictor, None, data) is not None:
+            counts["refused"] += 1
+            counts["refused_with_posture"] += 1
+        else:
+            counts["pass_quality"][name] = code = refusal(predictor, segmenter, data)
+            counts["refused_with_posture"] += code is not None
+    keys = ("shown", "refused", "refused_with_posture")
+    total = {key: sum(counts[key] for counts in families.values()) for key in keys}
+    package = predictor.package
+    result = {
+        "model": {"name": package.name, "version": package.version},
+        "all": total,
+        "families": families,
+    }
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main([Path(name) for name in sys.argv[1:]])
+    main(sys.argv[1:])
