@@ -1,11 +1,10 @@
-"""``python -m ml card``: the model card as Markdown with SVG pictures beside it.
+"""The model card as Markdown with SVG pictures beside it.
 
 The same inputs give the same bytes, so a test can make the card again and compare.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import html
 import json
@@ -19,10 +18,8 @@ from typing import Any, Final
 from ml.card import Block, Card, Items, Table, build_card, hashes_of, model_name
 from ml.card_bench import bench_sections, kind_of
 from ml.figures import Picture
+from ml.package import MANIFEST, MODELS, PackageError, default_path
 
-OUT: Final = Path("docs/model-card.md")
-EVALUATIONS: Final = Path("docs/model-card")
-"""Where the evaluations behind the repository's card are kept."""
 BENCHES: Final = Path(__file__).parent / "bench"
 PICTURES: Final = Path("images") / "model-card"
 """Beside the card."""
@@ -45,50 +42,50 @@ class CardError(Exception):
     """A card that can't be written; the message says why."""
 
 
-def add_card(commands: Any) -> None:
-    """Add the command ``card``."""
-    parser = commands.add_parser("card", help="write the model card from what was recorded")
-    parser.add_argument("--package", type=Path, metavar="DIR", help="default: the one in use")
-    parser.add_argument(
-        "--evaluation", type=Path, action="append", metavar="JSON", help="of ml evaluate"
-    )
-    parser.add_argument(
-        "--bench", type=Path, action="append", metavar="JSON", help="of ml bench, pointing, trust"
-    )
-    parser.add_argument("--out", type=Path, default=OUT, metavar="MD")
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> int:
-    from ml.package import PackageError, load_package
-    from ml.recipes.cli import fail
-
-    try:
-        package = load_package(options.package)
-        inputs = find_inputs(package.path, options.evaluation, options.bench)
-        written = write_card(options.out, package.manifest, inputs)
-    except PackageError as error:
-        return fail(f"{error.code}: {error.message}")
-    except CardError as error:
-        return fail(str(error))
-    except OSError as error:
-        return fail(f"{error.filename}: cannot be used ({error.strerror}).")
-    print(f"{options.out} and {len(written) - 1} pictures")
-    return 0
-
-
 def find_inputs(
     package: Path, evaluations: Sequence[Path] | None = None, benches: Sequence[Path] | None = None
 ) -> list[Input]:
-    """What was named; else what a checkout keeps, and what was fitted into the package.
+    """What was named; else what was measured of the package, beside its manifest, and the benches.
 
     :raises CardError: when one is no JSON of this program, or a tiny run on phantoms.
     """
+    measured = [path for path in sorted(package.glob("*.json")) if path.name != MANIFEST]
     if evaluations is None:
-        evaluations = sorted(EVALUATIONS.glob("*.json"))
+        evaluations = [path for path in measured if path.name.startswith("evaluation")]
     if benches is None:
-        benches = [*sorted(BENCHES.glob("*.json")), *package.glob("trust.json")]
+        others = [path for path in measured if not path.name.startswith("evaluation")]
+        benches = [*others, *sorted(BENCHES.glob("*.json"))]
     return [_read(path) for path in (*evaluations, *benches)]
+
+
+def find_package(name: str, version: str, chosen: str | None = None) -> Path | None:
+    """The folder of a released package: the chosen one where it is that version, else the shipped.
+
+    Its files are not checked: the card shows what was recorded, and answers nothing.
+    """
+    places: list[Path] = [Path(chosen)] if chosen else []
+    for folder in (*places, MODELS / f"{name}-{version}"):
+        manifest = read_manifest(folder)
+        if manifest and (manifest.get("name"), manifest.get("version")) == (name, version):
+            return folder
+    return None
+
+
+def installed_manifest(chosen: str | None = None) -> dict[str, Any] | None:
+    """The manifest of the package in use, None where there is none."""
+    try:
+        return read_manifest(Path(chosen) if chosen else default_path())
+    except PackageError:
+        return None
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """A package's manifest, unchecked; None where it cannot be read."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _read(path: Path) -> Input:
@@ -129,14 +126,22 @@ def card_files(manifest: dict[str, Any], inputs: Sequence[Input]) -> dict[str, s
 
     :raises CardError: when an input belongs to another model.
     """
+    card = compose_card(manifest, inputs)
+    files = {_file_name(picture): picture.file() for picture in pictures_of(card)}
+    return {"": "".join(_markdown(card, manifest, inputs)), **files}
+
+
+def compose_card(manifest: dict[str, Any], inputs: Sequence[Input]) -> Card:
+    """The whole card with everything that was measured.
+
+    :raises CardError: when an input belongs to another model.
+    """
     for one in inputs:
         _check_model(one, manifest)
     evaluations = [one.content for one in inputs if one.kind == "evaluation"]
     benches = [one.content for one in inputs if one.kind != "evaluation"]
     more = bench_sections(benches, evaluations[0] if evaluations else None)
-    card = build_card(manifest, evaluations, more)
-    files = {_file_name(picture): picture.file() for picture in pictures_of(card)}
-    return {"": "".join(_markdown(card, manifest, inputs)), **files}
+    return build_card(manifest, evaluations, more)
 
 
 def pictures_of(card: Card) -> list[Picture]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ml.bench.cli import add_bench
-from ml.card_file import add_card
+from ml.card_cli import add_card
 from ml.recipes import cli as recipes
 from ml.trust_cli import add_trust
 
