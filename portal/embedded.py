@@ -25,7 +25,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal.env import Env
 from portal.paths import BASE_DIR, make_private_folder, make_socket_folder, redis_socket_path
-from portal.supervisor import Service
+from portal.supervisor import Service, die_with_parent
 
 REDIS_PATIENCE_S = 60.0  # A long append-only file takes a while to read.
 START_PATIENCE_S = 120.0
@@ -156,8 +156,7 @@ class EmbeddedPortal:
     @contextmanager
     def only_one(self) -> Iterator[None]:
         """Hold the lock of ``var/`` for as long as the portal runs; the kernel frees it."""
-        lock_path = self.run_dir / "portal.lock"
-        with open(lock_path, "a+", encoding="utf-8") as lock:
+        with open(self.run_dir / "portal.lock", "a+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -180,6 +179,8 @@ class EmbeddedPortal:
             for name in ("media", "redis", "log", "run", "run/uploads"):
                 make_private_folder(self.var / name)
             make_socket_folder(self.socket_path)
+            # Folders that were there already say nothing of whether they can be written to.
+            (self.run_dir / "portal.lock").touch()
         except OSError as error:
             raise CannotStart(f"{self.var} cannot be written to: {error.strerror}.") from None
         free_mb = shutil.disk_usage(self.var).free // (1024 * 1024)
@@ -231,8 +232,15 @@ class EmbeddedPortal:
 
     def prepare(self) -> None:
         """Migrate, collect static files and make the first accounts, in a process of its own."""
-        command = [sys.executable, "-m", "portal.prepare"]
-        if subprocess.run(command, env=self.environment, check=False).returncode != 0:
+        done = subprocess.run(
+            [sys.executable, "-m", "portal.prepare"],
+            env=self.environment,
+            check=False,
+            # A Ctrl-C is ours to answer; the child would answer it with a traceback.
+            start_new_session=True,
+            preexec_fn=die_with_parent(os.getpid(), signal.SIGKILL),
+        )
+        if done.returncode != 0:
             raise CannotStart("The portal could not be prepared; the lines above say why.")
 
     def wait_until_ready(self) -> None:

@@ -16,6 +16,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Linux allows 108 bytes for a socket's path, the closing zero included.
 SOCKET_PATH_LIMIT = 107
+MEANT_OTHERWISE_IN_ADDRESSES = frozenset("%?#")
 SECRET_KEY_BYTES = 64
 
 
@@ -65,11 +66,13 @@ def redis_socket_path(var_dir: Path) -> Path:
     """Where the embedded Redis listens.
 
     Normally ``var/run/redis.sock``. A deep folder makes that longer than a socket's path may
-    be; the socket then lives in a private folder under the system's temporary one, with a name
-    derived from ``var_dir`` so that every process finds the same place.
+    be, and some characters mean something else in a broker's address; the socket then lives in a
+    private folder under the system's temporary one, with a name derived from ``var_dir`` so that
+    every process finds the same place.
     """
     wanted = var_dir / "run" / "redis.sock"
-    if len(os.fsencode(wanted)) <= SOCKET_PATH_LIMIT:
+    fits = len(os.fsencode(wanted)) <= SOCKET_PATH_LIMIT
+    if fits and not MEANT_OTHERWISE_IN_ADDRESSES & set(str(wanted)):
         return wanted
     digest = hashlib.sha256(os.fsencode(var_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"thorascreen-{os.getuid()}-{digest}" / "redis.sock"

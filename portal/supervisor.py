@@ -27,7 +27,7 @@ CALM_AFTER_S = 60.0  # A child that lived this long is forgiven its earlier deat
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def _die_with_parent(parent: int, death_signal: int) -> Callable[[], None]:
+def die_with_parent(parent: int, death_signal: int) -> Callable[[], None]:
     """A function for the new child: ask the kernel to end it when the supervisor ends.
 
     Even ``kill -9`` of the supervisor then leaves no orphan behind.
@@ -80,7 +80,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 env=dict(self.environment),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid(), self.death_signal),
+                preexec_fn=die_with_parent(os.getpid(), self.death_signal),
             )
 
     def running(self) -> bool:

@@ -171,6 +171,32 @@ def test_ctrl_c_stops_everything_and_a_second_start_keeps_the_data(tmp_path: Pat
         assert again.stop(signal.SIGTERM) == 0
 
 
+def test_ctrl_c_while_the_database_is_made_is_answered_once(tmp_path: Path) -> None:
+    """A terminal sends it to the whole group of processes, so to whoever prepares as well."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "portal.embedded"],
+        cwd=ROOT,
+        env={
+            **clean_environment(),
+            "THORASCREEN_VAR": str(tmp_path / "var"),
+            "PORT": str(free_port()),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    while not lines or "database" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], lines
+    os.killpg(process.pid, signal.SIGINT)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert told == "ThoraScreen has stopped; the data stays.\n"
+
+
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "var").start()
     processes = stack.processes()
@@ -193,6 +219,25 @@ def test_a_deep_folder_gets_its_socket_elsewhere(tmp_path: Path) -> None:
         assert mode(path) == 0o700
         assert mode(path.parent) == 0o700
     assert not path.parent.exists(), "something is left in the temporary folder"
+
+
+@pytest.mark.parametrize("name", ["ward #2", "what?", "p%41"])
+def test_a_folder_may_be_called_what_an_address_may_not(tmp_path: Path, name: str) -> None:
+    """``#``, ``?`` and ``%`` cut the broker's address short, and the worker waited for ever."""
+    path = redis_socket_path(tmp_path / name / "var")
+    assert tmp_path not in path.parents
+    plain = tmp_path / "ward 2" / "var"
+    assert redis_socket_path(plain) == plain / "run" / "redis.sock"
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    (var / "run").mkdir(parents=True)
+    (var / "run" / "portal.lock").symlink_to("/nowhere/at/all")  # root may write anywhere else
+    refused = start_again(var)
+    assert refused.returncode == 1
+    assert f"ThoraScreen cannot start: {var} cannot be written to" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_log_is_kept_small(tmp_path: Path) -> None:
