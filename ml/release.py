@@ -1,8 +1,9 @@
 """From a finished training run to a released package.
 
 The averaged network is folded and written twice (Keras and LiteRT), calibrated on the selection
-split, given its quality gate, and measured. Nothing here looks at the test split before every
-choice has been made; it is then evaluated once, for the record.
+split, given its quality gate, measured, and given what its answers carry. Nothing here looks at the
+test split before every choice about the network has been made; it is then evaluated once, for the
+record. What answers carry is fitted on the selection split alone.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ml import CLASSES, data, package
+from ml import CLASSES, data, package, trust
 from ml.calibrate import Calibration, calibration_error, fit_calibration, log_loss
 from ml.evaluate import evaluate_manifest
 from ml.imaging import decode
+from ml.lungs import LungSegmenter
 from ml.network import fold_norms
+from ml.predict import Predictor
 from ml.preprocess import PREPROCESSING_VERSION, FloatArray, normalise, resize_square
 from ml.quality import Bounds, fit_gate, measure, save_gate
 from ml.train import load_averaged
@@ -136,6 +139,7 @@ def release(
         metrics[split] = _brief(result)
         report(f"{split}: accuracy {result['accuracy']:.4f}, ece {result['ece']:.4f}")
     _write_manifest(out, content)
+    trust.fit_trust(manifest, Predictor.load(out), LungSegmenter.load(), report)
 
 
 def activate(folder: Path) -> None:

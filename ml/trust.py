@@ -144,15 +144,18 @@ def fit_trust(
 
     Pictures that the quality gate refuses take no part, as they get no answer.
 
-    :raises ManifestError: when the manifest cannot be used or holds no selection rows.
+    :raises ManifestError: when the manifest cannot be used or its selection rows lack a class.
     """
     rows = data.selection_rows(data.read_manifest(manifest))
     looks = look_at(rows, predictor, segmenter, say)
     if not looks.rows:
         raise data.ManifestError(f"{manifest}: no usable row of split {data.SELECTION_SPLIT}.")
     conformal = fit_conformal(looks.chances, looks.labels, COVERAGE)
-    tables = {label: fit_roc(looks.chances, looks.labels, label) for label in CLASSES}
-    limits = fit_limits(looks.probes, looks.labels)
+    try:
+        tables = {label: fit_roc(looks.chances, looks.labels, label) for label in CLASSES}
+        limits = fit_limits(looks.probes, looks.labels)
+    except ValueError as error:
+        raise data.ManifestError(f"{manifest}: split {data.SELECTION_SPLIT}: {error}.") from error
     content = {
         "format": FORMAT,
         "fitted_on": data.SELECTION_SPLIT,

@@ -16,6 +16,7 @@ from ml.package import load_package
 from ml.predict import Predictor
 from ml.release import release
 from ml.train import Config, TrainingError, load_averaged, run_training, smoke_config
+from ml.trust import TRUST_FILE
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,7 @@ def test_a_release_of_a_run_is_a_whole_package(run: Path, tmp_path: Path) -> Non
         "phantom/pneumonia": 6,
     }
     assert released.manifest["metrics"]["val"]["n"] == 6
+    assert (out / TRUST_FILE).exists()
     fast, slow = Predictor.load(out), Predictor.load(out, runtime="keras")
     for row in read_manifest(manifest)[:6]:
         image = decode(row.path.read_bytes())

@@ -12,7 +12,7 @@ from ml.cli import main
 from ml.data import ManifestError
 from ml.imaging import DecodedImage
 from ml.lungs import LungSegmenter
-from ml.package import PackageError, load_package
+from ml.package import ModelPackage, PackageError, load_package
 from ml.predict import Predictor
 from ml.trust import TRUST_FILE, fit_trust, load_trust
 
@@ -87,6 +87,26 @@ def test_from_fitting_to_an_answer(
     described["calibration"]["temperature"] *= 1.01
     manifest.write_text(json.dumps(described))
     assert refusal(package_copy, segmenter) == "model_hash_mismatch"
+
+
+def test_the_model_in_use_has_its_thresholds(
+    released: ModelPackage, segmenter: LungSegmenter
+) -> None:
+    """``python -m ml trust fit`` writes them for a package that was released without."""
+    trust = load_trust(released, segmenter)
+    assert trust.conformal.coverage == 0.9
+    assert trust.tables["covid"].choose().specificity > 0.9
+    figures = trust.report["shortcut"]
+    stay = "stay_in_foreign_surroundings"
+    assert figures["reliable"][stay] > figures["unreliable"][stay] + 0.1
+
+
+def test_a_class_that_is_missing(
+    package_copy: Path, phantom_val: Path, segmenter: LungSegmenter
+) -> None:
+    phantom_val.write_text(phantom_val.read_text().replace(",covid,", ",normal,"))
+    with pytest.raises(ManifestError, match="covid"):
+        fit_trust(phantom_val, Predictor.load(package_copy), segmenter, lambda _: None)
 
 
 def test_nothing_to_fit_on(
