@@ -8,6 +8,7 @@ refused beside any other: a threshold belongs to one model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class Trust:
     limits: ShortcutLimits
     report: dict[str, Any]
     """How it did on the selection split."""
+    sha256: str
+    """Of ``trust.json``, for receipts: which thresholds an answer was given with."""
 
     def carry(
         self,
@@ -107,7 +110,8 @@ def load_trust(package: ModelPackage, segmenter: LungSegmenter) -> Trust:
         was for another network or segmenter, ``model_invalid`` for any damage.
     """
     try:
-        content = json.loads((package.path / TRUST_FILE).read_text(encoding="utf-8"))
+        written = (package.path / TRUST_FILE).read_bytes()
+        content = json.loads(written)
     except OSError:
         raise PackageError(
             "model_missing", "The model's thresholds are missing; install the model again."
@@ -123,6 +127,7 @@ def load_trust(package: ModelPackage, segmenter: LungSegmenter) -> Trust:
             tables={label: RocTable.from_json(content["tables"][label]) for label in CLASSES},
             limits=ShortcutLimits.from_json(content["shortcut"]),
             report=dict(content["report"]),
+            sha256=hashlib.sha256(written).hexdigest(),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise PackageError("model_invalid", "The model's thresholds are damaged.") from None

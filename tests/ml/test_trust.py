@@ -12,7 +12,7 @@ from ml.cli import main
 from ml.data import ManifestError
 from ml.imaging import DecodedImage
 from ml.lungs import LungSegmenter
-from ml.package import ModelPackage, PackageError, load_package
+from ml.package import ModelPackage, PackageError, hash_file, load_package
 from ml.predict import Predictor
 from ml.trust import TRUST_FILE, fit_trust, load_trust
 
@@ -95,6 +95,7 @@ def test_the_model_in_use_has_its_thresholds(
     """``python -m ml trust fit`` writes them for a package that was released without."""
     trust = load_trust(released, segmenter)
     assert trust.conformal.coverage == 0.9
+    assert trust.sha256 == hash_file(released.path / TRUST_FILE)
     assert trust.tables["covid"].choose().specificity > 0.9
     figures = trust.report["shortcut"]
     stay = "stay_in_foreign_surroundings"
