@@ -6,8 +6,9 @@ What is done about the broker's well-known traps (measured by ``tests/services``
   again. Our queues are plain direct queues addressed by name: Celery then publishes through the
   anonymous exchange, which needs no table, so sending works at once after a flush. The lost
   message itself is sent again by the sweeper, since the job row is the truth.
-* A Redis that is away must not hold a web request: connecting is bounded to about a second, and
-  publishing is tried once more and then given up (the caller logs it, the sweeper sends again).
+* A Redis that is away must not hold a web request: connecting is bounded to about a second, an
+  answer to two, and publishing is tried once more and then given up (the caller logs it, the
+  sweeper sends again). Workers read blockingly and wait longer.
 """
 
 from __future__ import annotations
@@ -17,13 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready, worker_shutdown
+from celery.signals import celeryd_init, setup_logging, worker_ready, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.embedded")
 
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+WORKER_SOCKET_TIMEOUT_S = 15.0  # Longer than the blocking read, which Redis ends itself.
+
+
+@celeryd_init.connect
+def be_patient(conf: Any, **_: Any) -> None:
+    """Let a worker wait for its broker longer than a web request may."""
+    options = {**conf.broker_transport_options, "socket_timeout": WORKER_SOCKET_TIMEOUT_S}
+    conf.broker_transport_options = options
 
 
 @setup_logging.connect

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -43,6 +46,16 @@ class EmbeddedRedis:
             except redis.RedisError:
                 time.sleep(0.02)
         raise RuntimeError((self.folder / "redis.log").read_text()[-2000:])
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The process keeps its connections and does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is None:

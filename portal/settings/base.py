@@ -240,7 +240,8 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 1.0
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": BROKER_VISIBILITY_TIMEOUT_S,
     "socket_connect_timeout": 1.0,  # A web request must not hang when Redis is away.
-    "socket_timeout": 15.0,  # Longer than the blocking read of a worker, which Redis ends itself.
+    # Nor when Redis is there and stands still; workers are given longer (``portal.celery``).
+    "socket_timeout": 2.0,
     "health_check_interval": 10,
     # How often abandoned messages are looked for. The default is every 10th of every 10 s.
     "unacked_restore_interval": 5,

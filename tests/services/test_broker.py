@@ -93,3 +93,19 @@ def test_a_broker_that_swallows_connections_does_not_hang_a_request() -> None:
         started = time.monotonic()
         assert send_now(clear_expired) is False
         assert time.monotonic() - started < 6
+
+
+def test_a_broker_that_stands_still_does_not_hang_a_request(tmp_path: Path) -> None:
+    """A frozen process, or a disk that blocks it, keeps its connections and says nothing."""
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.start()
+    try:
+        with broker_at(f"redis+socket://{server.socket_path}"):
+            assert send_now(clear_expired)
+            with server.standing_still():
+                started = time.monotonic()
+                assert send_now(clear_expired) is False
+                assert time.monotonic() - started < 10
+            wait_for(lambda: send_now(clear_expired), seconds=10, what="sending to work again")
+    finally:
+        server.stop()
