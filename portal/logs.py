@@ -7,6 +7,7 @@ of an exception may quote what somebody typed (PostgreSQL's quote whole rows).
 from __future__ import annotations
 
 import logging
+import os
 import traceback
 from contextvars import ContextVar
 from types import TracebackType
@@ -49,5 +50,7 @@ def _story(error: BaseException) -> str:
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     before = f"{_story(earlier)}\nthen\n" if earlier is not None else ""
     way = "".join(traceback.format_tb(error.__traceback__))
-    kind = type(error)
-    return f"{before}Traceback (most recent call last):\n{way}{kind.__module__}.{kind.__qualname__}"
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, OSError) and error.errno:
+        name += f": {os.strerror(error.errno)}"  # "No space left on device", and no file's name
+    return f"{before}Traceback (most recent call last):\n{way}{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from logging.config import dictConfig
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
 
+from portal.logs import LineFormatter
 from portal.urls import handler400, handler404, handler500
 from screening.accounts.access import public
 
@@ -75,6 +77,15 @@ def test_the_log_of_a_fault_names_no_one(capfd: pytest.CaptureFixture[str]) -> N
     assert "in fails" in told
     assert "secret-token" not in told
     assert "Grubenmann" not in told
+
+
+def test_the_log_tells_what_the_system_said_without_the_files_name() -> None:
+    try:
+        raise OSError(28, "No space left on device", "Grubenmann.dcm")
+    except OSError:
+        told = LineFormatter().formatException(sys.exc_info())
+    assert told.endswith("builtins.OSError: No space left on device")
+    assert "Grubenmann.dcm" not in told.splitlines()[-1]
 
 
 def test_a_body_of_brackets_is_malformed(client: Client) -> None:
