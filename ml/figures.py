@@ -20,9 +20,11 @@ DASHES: Final = {"covid": "", "pneumonia": "7 3", "normal": "2 3"}
 """Lines differ in more than colour."""
 INK: Final = "#16242a"
 FONT: Final = "system-ui, sans-serif"
-LEFT, TOP, SIDE = 52, 30, 240
+LEFT, TOP, SIDE = 52, 44, 240
 """Where a square plot lies, and how large it is."""
-WIDTH, HEIGHT = 320, 330
+HEAD: Final = 22
+"""Height of the title, which a page writes itself."""
+WIDTH, HEIGHT = 320, 332
 TICKS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -37,20 +39,25 @@ class Picture:
     parts: tuple[str, ...]
 
     def file(self) -> str:
-        """An SVG file on a white ground."""
+        """An SVG file on a white ground, with its title."""
         ground = f'<rect width="{self.width}" height="{self.height}" fill="#ffffff"/>'
-        return self._svg(f' color="{INK}"', (ground, *self.parts)) + "\n"
+        title = (
+            f'<text x="{self.width / 2:.1f}" y="16" text-anchor="middle" font-size="13" '
+            f'font-weight="600" fill="currentColor">{html.escape(self.title)}</text>'
+        )
+        return self._svg(f' color="{INK}"', (ground, title, *self.parts)) + "\n"
 
     def inline(self) -> str:
-        """An element for a page, which gives the colours (``.figure-…``) and the width."""
-        return self._svg("", self.parts)
+        """An element for a page, which gives title, colours (``.figure-…``) and width."""
+        return self._svg("", self.parts, HEAD)
 
-    def _svg(self, extra: str, parts: tuple[str, ...]) -> str:
+    def _svg(self, extra: str, parts: tuple[str, ...], above: int = 0) -> str:
         alt = html.escape(self.alt, quote=True)
+        height = self.height - above
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" role="img" aria-label="{alt}" '
-            f'viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
-            f'height="{self.height}" font-family="{FONT}" font-size="11"{extra}>'
+            f'viewBox="0 {above} {self.width} {height}" width="{self.width}" '
+            f'height="{height}" font-family="{FONT}" font-size="11"{extra}>'
         )
         return "\n".join([head, *parts, "</svg>"])
 
@@ -99,7 +106,7 @@ def confusion_picture(
     """Truth by row, answer by column; the darker a cell, the larger its share of the row."""
     canvas = _Canvas()
     cell = SIDE // len(classes)
-    left = LEFT + 28
+    left = LEFT + 44
     for number, label in enumerate(classes):
         name = NAMES.get(label, label)
         middle = cell * number + cell // 2
@@ -124,7 +131,7 @@ def confusion_picture(
         words.append(f"{NAMES.get(truth, truth)} called {told}" if told else f"no {NAMES[truth]}")
     canvas.text(left + SIDE // 2, TOP + SIDE + 22, "answer of the model", anchor="middle")
     canvas.parts.append(_upright(14, TOP + SIDE // 2, "recorded class"))
-    return canvas.done(title, f"{title}. {'; '.join(words)}.", WIDTH + 12, TOP + SIDE + 36)
+    return canvas.done(title, f"{title}. {'; '.join(words)}.", WIDTH + 20, TOP + SIDE + 36)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Count, Exists, Max, Min, OuterRef, Prefetch, QuerySet
 from django.http import Http404
 
 from screening.accounts.models import User
-from screening.inference.models import Job, Result
+from screening.inference.models import Job, ModelVersion, Result
 from screening.studies.models import Image, Study
 
 StudyRows = QuerySet[Study, Study]
@@ -52,6 +54,43 @@ def get_result_of_image(user: User | AnonymousUser, image_id: UUID) -> Result:
     if result is None:
         raise Http404
     return result
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """One model version and what it has done at the sites of the person who asks."""
+
+    version: ModelVersion
+    results: int
+    first: datetime
+    last: datetime
+
+
+def models_used(user: User | AnonymousUser) -> list[ModelUse]:
+    """Every model version behind results that ``user`` may see, the latest used first."""
+    seen = (
+        Result.objects.visible_to(user)
+        .order_by()
+        .values("model_version")
+        .annotate(results=Count("pk"), first=Min("created_at"), last=Max("created_at"))
+    )
+    versions = ModelVersion.objects.defer("manifest").in_bulk(
+        [row["model_version"] for row in seen]
+    )
+    found = [
+        ModelUse(versions[row["model_version"]], row["results"], row["first"], row["last"])
+        for row in seen
+    ]
+    return sorted(found, key=lambda use: (use.last, str(use.version.pk)), reverse=True)
+
+
+def get_model_used(user: User | AnonymousUser, version_id: UUID) -> ModelUse:
+    """A model version, or ``Http404`` where it stands behind no result that ``user`` may see."""
+    results = Result.objects.visible_to(user).filter(model_version=version_id).order_by()
+    seen = results.aggregate(results=Count("pk"), first=Min("created_at"), last=Max("created_at"))
+    if not seen["results"]:
+        raise Http404
+    return ModelUse(ModelVersion.objects.get(pk=version_id), **seen)
 
 
 def heatmap_names_in_use(keys: Collection[UUID]) -> set[str]:

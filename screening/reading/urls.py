@@ -14,4 +14,6 @@ urlpatterns = [
     path("studies/", views.history, name="history"),
     path("studies/<uuid:study_id>/", views.study, name="study"),
     path("studies/<uuid:study_id>/state/", views.study_state, name="study_state"),
+    path("models/", views.models, name="models"),
+    path("models/<uuid:model_id>/", views.model, name="model"),
 ]

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from screening.accounts.access import requires
 from screening.accounts.models import User
 from screening.accounts.policies import Permission
-from screening.reading import selectors, services
+from screening.reading import model_cards, selectors, services
 from screening.reading.forms import HistoryFilterForm
 from screening.reading.selectors import StudyPage
 
@@ -114,6 +114,21 @@ def study_state(request: HttpRequest, study_id: UUID) -> HttpResponse:
     }
     template = view if view in STATE_VIEWS else "page"
     return render(request, f"reading/state_{template}.html", context)
+
+
+@requires(Permission.VIEW_STUDIES)
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """Which models have answered at the person's sites, and which one answers now."""
+    return render(request, "reading/models.html", {"rows": model_cards.model_list(_user(request))})
+
+
+@requires(Permission.VIEW_STUDIES)
+@require_safe
+def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
+    """The card of one model version: what it is for, what it learnt from, how well it does."""
+    page = model_cards.model_page(_user(request), model_id)
+    return render(request, "reading/model.html", {"page": page})
 
 
 def _neighbours(page: StudyPage, chosen: dict[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ SIGNED_IN = [
     "/studies/",
     "/studies/?status=failed",
     "/studies/?since=nonsense",
+    "/models/",
     "/users/",
     "/users/invite/",
     "/account/password/",
@@ -66,6 +67,9 @@ def test_no_page_has_to_be_scrolled_sideways_on_a_telephone(
     page.get_by_role("link", name="Open study").click()
     expect(page.locator("meter")).to_have_count(3)
     wide["/studies/<id>/"] = person.sideways()
+    page.locator(".small-facts a").click()
+    expect(page.locator("svg.figure").first).to_be_visible()
+    wide["/models/<id>/"] = person.sideways()
     page.goto(record)
     wide["case record with a study"] = person.sideways()
     page.locator(".user-menu summary").click()

@@ -51,7 +51,7 @@ def accounts_of_north(
 def studies_of_north(clinician_a: User, patient_a: Patient) -> dict[str, str]:
     """What addresses of patients and studies may name."""
     done = rows.send_image(clinician_a, patient_a)
-    rows.finish(done)
+    result = rows.finish(done)
     failed = rows.send_image(clinician_a, patient_a, seed=2)
     rows.fail(failed)
     return {
@@ -59,5 +59,6 @@ def studies_of_north(clinician_a: User, patient_a: Patient) -> dict[str, str]:
         "study_id": str(done.study_id),
         "image_id": str(done.pk),
         "failed_image_id": str(failed.pk),
+        "model_id": str(result.model_version_id),
         "new_study_id": str(uuid4()),
     }

@@ -141,6 +141,9 @@ ROWS = [
     row("studies/", "GET", NO, 200, 200, 200, 200, NO),
     row("studies/<uuid:study_id>/", "GET", NO, 200, 200, 404, 404, NO),
     row("studies/<uuid:study_id>/state/", "GET", NO, 200, 200, 404, 404, NO),
+    row("models/", "GET", NO, 200, 200, 200, 200, NO),
+    # A model that has answered nothing at South is none of South's business.
+    row("models/<uuid:model_id>/", "GET", NO, 200, 200, 404, 404, NO),
     # --- API
     row("api/v1/schema/", "GET", 401, 200, 200, 200, 200, 401),
     row("api/v1/docs/", "GET", 401, 200, 200, 200, 200, 401),

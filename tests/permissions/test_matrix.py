@@ -70,7 +70,8 @@ def objects(request: pytest.FixtureRequest, accounts_of_north: dict[str, str]) -
     """What stands for each name in an address; studies are made only where they are named."""
     route = _route_of(request)
     found = dict(accounts_of_north)
-    if any(name in route for name in ("patient_id", "study_id", "image_id", "api/v1/studies/")):
+    named = ("patient_id", "study_id", "image_id", "model_id", "api/v1/studies/")
+    if any(name in route for name in named):
         found.update(request.getfixturevalue("studies_of_north"))
     found["token"] = found["invitation_token" if "invitation" in route else "reset_token"]
     if "uploads/" in route:
