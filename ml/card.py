@@ -89,7 +89,10 @@ class Card:
 
 
 def build_card(
-    manifest: Json, evaluations: Sequence[Json] = (), more: Sequence[Section] = ()
+    manifest: Json,
+    evaluations: Sequence[Json] = (),
+    more: Sequence[Section] = (),
+    worst: Sequence[tuple[str, str, str, str]] = (),
 ) -> Card:
     """The card of one released model.
 
@@ -97,10 +100,11 @@ def build_card(
     :param evaluations: what ``ml evaluate --json`` wrote of this model; none takes what the
         manifest recorded at its release.
     :param more: further sections, such as the benches'.
+    :param worst: further lines for the very first table: what, where, figure, pictures.
     """
     shown = [one for one in evaluations or recorded_evaluations(manifest) if one["n"]]
     sections = [
-        _first(shown),
+        _first(shown, worst),
         _model(manifest),
         Section("Intended use", INTENDED),
         Section("Limits", (Items((*_said(manifest, "limits"), *LIMITS)),)),
@@ -177,13 +181,13 @@ def worst_figures(evaluation: Json) -> list[tuple[str, str, str, int]]:
     return [(what, source, figure(part, key), n) for _, what, source, part, key, n in worst]
 
 
-def _first(shown: Sequence[Json]) -> Section:
+def _first(shown: Sequence[Json], worst: Sequence[tuple[str, str, str, str]]) -> Section:
     blocks: list[Block] = []
-    for one in shown:
+    for number, one in enumerate(shown):
         rows = tuple(
             (f"Lowest {what}", source, value, str(n))
             for what, source, value, n in worst_figures(one)
-        )
+        ) + (tuple(worst) if number == 0 else ())
         caption = (
             f"The worst of any source, {where(one)}, with 95 % interval; only figures behind which "
             f"{FEWEST} pictures or more of each class stand."

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ml.card import NOT_MEASURED, Block, Json, Section, Table, figure, pair_name
+from ml.card import FEWEST, NOT_MEASURED, Block, Json, Section, Table, figure, pair_name
 from ml.figures import NAMES
 
 PROBES: Final = {
@@ -41,6 +41,24 @@ def bench_sections(benches: Sequence[Json], evaluation: Json | None = None) -> l
         Section(title, draw(found[kind], evaluation) if kind in found else (NOT_MEASURED,))
         for kind, (title, draw) in SECTIONS.items()
     ]
+
+
+def worst_unseen(benches: Sequence[Json]) -> list[tuple[str, str, str, str]]:
+    """The lowest AUC on a source that was left out of training, as a line of the first table."""
+    areas = []
+    for content in benches:
+        left_out = content["left_out"] if kind_of(content) == "sources" else {}
+        for name, cell in left_out.items():
+            figures = cell.get("figures")
+            for pair, one in (figures or {}).get("pairs", {}).items():
+                sides = [figures["per_class"][label]["n"] for label in pair.split("_")]
+                if one["auc"] is not None and min(sides) >= FEWEST:
+                    areas.append((one["auc"], name, pair, figure(one, "auc"), sum(sides)))
+    if not areas:
+        return []
+    _, name, pair, value, pictures = min(areas)
+    what = f"Lowest AUC where a fresh network never saw the source, {pair_name(pair)}"
+    return [(what, name, value, str(pictures))]
 
 
 def _sources(content: Json, evaluation: Json | None) -> tuple[Block, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml.card import Block, Card, Items, Table, build_card, hashes_of, model_name
-from ml.card_bench import bench_sections, kind_of
+from ml.card_bench import bench_sections, kind_of, worst_unseen
 from ml.figures import Picture
 from ml.package import MANIFEST, MODELS, PackageError, default_path
 
@@ -47,15 +47,19 @@ def find_inputs(
 ) -> list[Input]:
     """What was named; else what was measured of the package, beside its manifest, and the benches.
 
-    :raises CardError: when one is no JSON of this program, or a tiny run on phantoms.
+    Files that hold no figures are passed over, unless they were named.
+
+    :raises CardError: when a named one is no JSON of this program, or a tiny run on phantoms.
     """
-    measured = [path for path in sorted(package.glob("*.json")) if path.name != MANIFEST]
+    found = [path for path in sorted(package.glob("*.json")) if path.name != MANIFEST]
+    found += sorted(BENCHES.glob("*.json"))
+    kept = [one for one in map(_look, found) if _refusal(one) is None]
+    chosen = [_read(path) for path in (*(evaluations or ()), *(benches or ()))]
     if evaluations is None:
-        evaluations = [path for path in measured if path.name.startswith("evaluation")]
+        chosen += [one for one in kept if one.kind == "evaluation"]
     if benches is None:
-        others = [path for path in measured if not path.name.startswith("evaluation")]
-        benches = [*others, *sorted(BENCHES.glob("*.json"))]
-    return [_read(path) for path in (*evaluations, *benches)]
+        chosen += [one for one in kept if one.kind != "evaluation"]
+    return chosen
 
 
 def find_package(name: str, version: str, chosen: str | None = None) -> Path | None:
@@ -89,16 +93,29 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> Input:
+    one = _look(path)
+    if reason := _refusal(one):
+        raise CardError(f"{path}: {reason}")
+    return one
+
+
+def _look(path: Path) -> Input:
     data = path.read_bytes()
     try:
         content = json.loads(data)
     except ValueError:
-        raise CardError(f"{path}: is not JSON.") from None
-    if not isinstance(content, dict) or kind_of(content) is None:
-        raise CardError(f"{path}: is neither an evaluation nor a bench.")
-    if content.get("tiny"):
-        raise CardError(f"{path}: is a tiny run on phantoms, whose figures mean nothing.")
-    return Input(path.name, hashlib.sha256(data).hexdigest(), content)
+        content = None
+    known = content if isinstance(content, dict) else {}
+    return Input(path.name, hashlib.sha256(data).hexdigest(), known)
+
+
+def _refusal(one: Input) -> str | None:
+    """Why a file can't stand behind a card."""
+    if one.kind is None:
+        return "is neither an evaluation nor a bench."
+    if one.content.get("tiny"):
+        return "is a tiny run on phantoms, whose figures mean nothing."
+    return None
 
 
 def write_card(out: Path, manifest: dict[str, Any], inputs: Sequence[Input]) -> list[Path]:
@@ -141,7 +158,7 @@ def compose_card(manifest: dict[str, Any], inputs: Sequence[Input]) -> Card:
     evaluations = [one.content for one in inputs if one.kind == "evaluation"]
     benches = [one.content for one in inputs if one.kind != "evaluation"]
     more = bench_sections(benches, evaluations[0] if evaluations else None)
-    return build_card(manifest, evaluations, more)
+    return build_card(manifest, evaluations, more, worst_unseen(benches))
 
 
 def pictures_of(card: Card) -> list[Picture]:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ml.card import CONFOUNDING, Table, build_card, recorded_evaluations, worst_figures
-from ml.card_bench import bench_sections, kind_of
+from ml.card_bench import bench_sections, kind_of, worst_unseen
 from ml.card_file import PICTURES, CardError, card_files, find_inputs, pictures_of, write_card
 from ml.cli import main
 from ml.figures import Span, reliability_picture, roc_picture, spans_picture
@@ -125,7 +125,7 @@ def test_a_foreign_evaluation_is_refused(released: ModelPackage, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [("{", "not JSON"), ("{}", "neither"), ('{"bench": "sources", "tiny": true}', "tiny run")],
+    [("{", "neither"), ("{}", "neither"), ('{"bench": "sources", "tiny": true}', "tiny run")],
 )
 def test_what_is_no_figure_is_refused(
     content: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -183,6 +183,24 @@ def test_a_bench_fills_its_section(manifest: dict[str, Any]) -> None:
     assert "96 %" in found["Recipes beside their claims"]
     assert "1 of 5 folds" in found["Recipes beside their claims"]
     assert "Not measured yet." in found["Does the heatmap point at disease?"]
+    (line,) = worst_unseen([recipes, sources])
+    lowest = min(one["auc"] for one in figures["pairs"].values())
+    assert line[1] == "kermany"
+    assert line[2].startswith(f"{lowest:.3f} [")
+    first = build_card(manifest, worst=[line]).sections[0].blocks[0]
+    assert isinstance(first, Table)
+    assert first.rows[-1] == line
+    assert worst_unseen([recipes]) == []
+
+
+def test_files_without_figures_are_passed_over_unless_named(package_copy: Path) -> None:
+    (package_copy / "notes.json").write_text('{"hello": 1}')
+    (package_copy / "broken.json").write_text("{")
+    names = {one.name for one in find_inputs(package_copy)}
+    assert "evaluation-test.json" in names
+    assert not names & {"notes.json", "broken.json", "manifest.json"}
+    with pytest.raises(CardError, match="neither"):
+        find_inputs(package_copy, None, [package_copy / "notes.json"])
 
 
 def test_words_are_text_and_never_markup() -> None:
