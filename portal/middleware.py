@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.urls import Resolver404, resolve
 
 from portal.logs import current_request_id
 
@@ -83,7 +84,9 @@ class SecurityHeadersMiddleware:
 class SessionRenewalMiddleware:
     """Moves the end of an idle session, at most once in ``SESSION_RENEW_AFTER_S`` seconds.
 
-    Only for people who have signed in: nobody else is given a session by this.
+    Only for people who have signed in: nobody else is given a session by this. And only by what
+    a person does: a page that asks for news by itself would keep an unattended screen open for
+    as long as a study waits.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -92,9 +95,17 @@ class SessionRenewalMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if settings.SESSION_COOKIE_NAME in request.COOKIES and SESSION_KEY in request.session:
             now = int(time.time())
-            if now - request.session.get(RENEWED_AT, 0) >= settings.SESSION_RENEW_AFTER_S:
+            is_due = now - request.session.get(RENEWED_AT, 0) >= settings.SESSION_RENEW_AFTER_S
+            if is_due and not _asks_by_itself(request):
                 request.session[RENEWED_AT] = now
         return self.get_response(request)
+
+
+def _asks_by_itself(request: HttpRequest) -> bool:
+    try:
+        return resolve(request.path_info).view_name in settings.SESSION_QUIET_VIEWS
+    except Resolver404:
+        return False
 
 
 class RequestSizeMiddleware:

@@ -134,6 +134,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = env.integer("SESSION_IDLE_MINUTES", 30, low=1, high=24 * 60) * 60
 SESSION_HARD_AGE_S = env.integer("SESSION_HARD_HOURS", 12, low=1, high=168) * 60 * 60
 SESSION_RENEW_AFTER_S = 60  # A page of thirty pictures must not write its session thirty times.
+SESSION_QUIET_VIEWS = frozenset({"reading:study_state"})  # Asked by pages, not by people.
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

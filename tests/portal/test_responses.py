@@ -14,6 +14,8 @@ from django.test import Client
 
 from portal import health
 from screening.accounts.models import User
+from screening.patients.models import Patient
+from screening.studies.models import Study
 
 pytestmark = pytest.mark.django_db
 
@@ -90,6 +92,23 @@ def test_a_session_is_renewed_by_use_but_not_by_every_picture(
     assert session.expire_date == early, "written again within the minute"
     settings.SESSION_RENEW_AFTER_S = 0
     client.get("/")
+    session.refresh_from_db()
+    assert session.expire_date > early
+
+
+def test_a_page_that_asks_for_news_keeps_no_unattended_session_alive(
+    client: Client, clinician_a: User, patient_a: Patient, settings: Any
+) -> None:
+    study = Study.objects.create(site=patient_a.site, patient=patient_a, uploaded_by=clinician_a)
+    client.force_login(clinician_a)
+    settings.SESSION_RENEW_AFTER_S = 0
+    client.get(f"/studies/{study.pk}/")
+    [session] = Session.objects.all()
+    early = session.expire_date
+    assert client.get(f"/studies/{study.pk}/state/").status_code == 200  # as a page does
+    session.refresh_from_db()
+    assert session.expire_date == early
+    client.get(f"/studies/{study.pk}/")
     session.refresh_from_db()
     assert session.expire_date > early
 
