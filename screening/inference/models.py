@@ -99,8 +99,10 @@ class Result(BaseModel):
     """What one model version saw in one image. Written once, never changed.
 
     Probabilities are calibrated and sum to 1. ``heatmap`` is a name in private storage of an
-    RGBA PNG to lay over the display rendition. ``receipt`` holds the SHA-256 of input, weights
-    and output and the preprocessing version, so that the answer can be recomputed.
+    RGBA PNG to lay over the display rendition. ``evidence`` says how far the answer can be trusted
+    (the classes not ruled out, the operating point, the shortcut meter; see ``ml.trust``), and is
+    empty where nothing of the kind was fitted for the model. ``receipt`` holds the SHA-256 of
+    input, weights and output and the preprocessing version, so that the answer can be recomputed.
     """
 
     image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="results")
@@ -114,6 +116,7 @@ class Result(BaseModel):
     heatmap = models.CharField(max_length=200)
     milliseconds = models.FloatField()
     runtime = models.CharField(max_length=20)
+    evidence = models.JSONField(default=dict, blank=True)
     receipt = models.JSONField()
 
     objects = ResultQuerySet.as_manager()

@@ -40,6 +40,8 @@ class Replay:
             "manifest_sha256",
             "files_sha256",
             "calibration_sha256",
+            "thresholds_sha256",
+            "lungs_sha256",
             "preprocessing_version",
             "label",
         }

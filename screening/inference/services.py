@@ -267,6 +267,7 @@ def _attach(
             "heatmap": heatmap,
             "milliseconds": finding.milliseconds,
             "runtime": finding.runtime,
+            "evidence": finding.evidence,
             "receipt": finding.receipt,
         },
     )

@@ -28,12 +28,31 @@ class ModelSerializer(serializers.Serializer[Any]):
     version = serializers.CharField()
 
 
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """How far an answer can be trusted.
+
+    ``prediction_set`` holds the classes that can't be ruled out, at the stated ``coverage``, and
+    ``uncertain`` says that it is not exactly one. ``operating_point`` is the threshold at which
+    COVID-19 is called, with the sensitivity and specificity it had on the selection split.
+    ``shortcut`` says what share of the evidence lies inside the lungs and whether the answer needs
+    them; an ``unreliable`` answer does not rest on the lungs. ``caution`` is null or ``{code,
+    message}``.
+    """
+
+    prediction_set = serializers.ListField(child=serializers.ChoiceField(choices=Label.choices))
+    uncertain = serializers.BooleanField()
+    coverage = serializers.FloatField()
+    operating_point = serializers.DictField()
+    shortcut = serializers.DictField()
+    caution = serializers.DictField(allow_null=True)
+
+
 class ImageSerializer(serializers.Serializer[Image]):
     """One image and what the newest result says of it.
 
     ``label``, ``probabilities``, ``model``, ``milliseconds`` and ``heatmap`` are null until there
-    is a result; ``code`` and ``message`` say why an image failed or was refused. The addresses
-    take the same token as this answer.
+    is a result, ``evidence`` also where the model carries none; ``code`` and ``message`` say why an
+    image failed or was refused. The addresses take the same token as this answer.
     """
 
     id = serializers.UUIDField()
@@ -46,6 +65,7 @@ class ImageSerializer(serializers.Serializer[Image]):
     probabilities = serializers.SerializerMethodField()
     model = serializers.SerializerMethodField()
     milliseconds = serializers.SerializerMethodField(help_text="time in the model")
+    evidence = serializers.SerializerMethodField(help_text="how far the answer can be trusted")
     heatmap = serializers.SerializerMethodField(help_text="RGBA PNG to lay over the display")
     display = serializers.SerializerMethodField(help_text="8-bit JPEG")
     thumbnail = serializers.SerializerMethodField(help_text="8-bit JPEG, 256 pixels")
@@ -72,6 +92,11 @@ class ImageSerializer(serializers.Serializer[Image]):
     def get_milliseconds(self, image: Image) -> float | None:
         result = _result(image)
         return result.milliseconds if result else None
+
+    @extend_schema_field(EvidenceSerializer(allow_null=True))
+    def get_evidence(self, image: Image) -> dict[str, Any] | None:
+        result = _result(image)
+        return result.evidence or None if result else None
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_heatmap(self, image: Image) -> str | None:

@@ -35,6 +35,33 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Trustworthiness:
+    """How far an answer can be trusted, in words and numbers a page can show.
+
+    ``others`` are the names of the classes that can't be ruled out besides the answer;
+    ``coverage`` is how often such sets hold the true class on pictures like those the model was
+    fitted on. ``verdict`` is the shortcut meter's: reliable, unreliable or unknown.
+    """
+
+    others: list[str]
+    none_fits: bool
+    coverage: float
+    verdict: str
+    sentence: str
+    evidence_in_lungs: float | None
+    lung_area: float | None
+    called: bool
+    threshold: float
+    sensitivity: float
+    specificity: float
+    caution: str
+
+    @property
+    def is_uncertain(self) -> bool:
+        return self.none_fits or bool(self.others)
+
+
+@dataclass(frozen=True)
 class ImageCard:
     """One image with the newest answer of the model, if there is one."""
 
@@ -73,6 +100,29 @@ class ImageCard:
     @property
     def is_unsure(self) -> bool:
         return self.result is not None and self.top_share < UNSURE_BELOW
+
+    @property
+    def trust(self) -> Trustworthiness | None:
+        """``None`` for an answer of a model that carries nothing of the kind."""
+        if self.result is None or not self.result.evidence:
+            return None
+        evidence = self.result.evidence
+        shortcut, point = evidence["shortcut"], evidence["operating_point"]
+        possible = evidence["prediction_set"]
+        return Trustworthiness(
+            others=[str(Label(name).label) for name in possible if name != self.result.label],
+            none_fits=not possible,
+            coverage=evidence["coverage"],
+            verdict=shortcut["verdict"],
+            sentence=shortcut["sentence"],
+            evidence_in_lungs=shortcut["evidence_in_lungs"],
+            lung_area=shortcut["lung_area"],
+            called=point["called"],
+            threshold=point["threshold"],
+            sensitivity=point["sensitivity"],
+            specificity=point["specificity"],
+            caution=(evidence.get("caution") or {}).get("message", ""),
+        )
 
     @property
     def waited_s(self) -> float:

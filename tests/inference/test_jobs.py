@@ -119,9 +119,44 @@ def test_the_receipt_can_be_checked(image: Image) -> None:
         "label": result.label,
         "probabilities": result.probabilities,
         "logits": receipt["logits"],
+        "evidence": result.evidence,
     }
     text = json.dumps(output, sort_keys=True, separators=(",", ":"))
     assert receipt["output_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_answer_says_how_far_it_can_be_trusted(image: Image) -> None:
+    services.run_job(job_of(image).pk)
+    evidence = Result.objects.get().evidence
+    assert set(evidence["prediction_set"]) <= {"covid", "pneumonia", "normal"}
+    assert evidence["uncertain"] == (len(evidence["prediction_set"]) != 1)
+    assert evidence["coverage"] == 0.9
+    assert evidence["operating_point"]["sensitivity"] >= 0.9
+    assert evidence["shortcut"]["verdict"] in {"reliable", "unreliable", "unknown"}
+    assert 0 <= evidence["shortcut"]["evidence_in_lungs"] <= 1
+
+
+def test_thresholds_of_another_model_are_not_used(
+    image: Image, tmp_path: Path, settings: Any
+) -> None:
+    package = shutil.copytree(default_path(), tmp_path / "model")
+    trust = json.loads((package / "trust.json").read_text())
+    trust["fitted_for"] = {key: "0" * 64 for key in trust["fitted_for"]}
+    (package / "trust.json").write_text(json.dumps(trust))
+    settings.THORASCREEN_MODEL = str(package)
+    services.run_job(job_of(image).pk)
+    assert (job_of(image).status, job_of(image).code) == (Status.FAILED, "model_hash_mismatch")
+    assert not Result.objects.exists()
+
+
+def test_a_model_without_thresholds_answers_without(
+    image: Image, tmp_path: Path, settings: Any
+) -> None:
+    package = shutil.copytree(default_path(), tmp_path / "model")
+    (package / "trust.json").unlink()
+    settings.THORASCREEN_MODEL = str(package)
+    services.run_job(job_of(image).pk)
+    assert Result.objects.get().evidence == {}
 
 
 def test_the_end_is_in_the_audit_and_names_nobody(image: Image) -> None:

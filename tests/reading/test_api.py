@@ -98,6 +98,8 @@ def test_a_study_goes_from_file_to_result(alice: ApiClient, patient_a: Patient) 
         "version": result.model_version.version,
     }
     assert found["milliseconds"] == result.milliseconds
+    assert found["evidence"] == result.evidence
+    assert found["evidence"]["shortcut"]["verdict"] in {"reliable", "unreliable", "unknown"}
     assert (found["code"], found["message"]) == (None, None)
 
 

@@ -74,6 +74,43 @@ def test_a_result_without_a_clear_winner_says_so(client: Client, image_a: Image)
     assert "The model is not sure" in words(body_of(client, study_url(image_a)))
 
 
+def test_an_answer_says_whether_it_looks_at_the_lungs(client: Client, image_a: Image) -> None:
+    rows.finish(image_a, carried=rows.evidence())
+    page = words(body_of(client, study_url(image_a)))
+    assert "Evidence inside the lungs 74%" in page
+    assert "No shortcut was found" in page
+    assert "COVID-19 is not called at the operating point of 46%" in page
+    assert "Uncertain" not in page
+    assert "Unreliable" not in page
+
+
+def test_an_answer_that_does_not_rest_on_the_lungs_is_marked(
+    client: Client, image_a: Image
+) -> None:
+    rows.finish(image_a, carried=rows.evidence(verdict="unreliable", caution="Lungs cut off."))
+    page = words(body_of(client, study_url(image_a)))
+    assert page.index("Unreliable: the answer stays") < page.index("COVID-19 6%")
+    assert page.count("Unreliable") == 1
+    assert "Lungs cut off." in page
+
+
+def test_an_uncertain_answer_names_what_can_not_be_ruled_out(
+    client: Client, image_a: Image
+) -> None:
+    rows.finish(image_a, carried=rows.evidence(possible=("pneumonia", "covid")))
+    page = words(body_of(client, study_url(image_a)))
+    assert "Uncertain: COVID-19 can’t be ruled out." in page
+    assert "Pneumonia can’t" not in page
+
+
+def test_an_answer_that_fits_no_class_says_so(client: Client, image_a: Image) -> None:
+    rows.finish(image_a, carried=rows.evidence(possible=(), verdict="unknown"))
+    page = words(body_of(client, study_url(image_a)))
+    assert "unlike those of all three classes" in page
+    assert "The lungs could not be found." in page
+    assert "Evidence inside" not in page
+
+
 def test_a_failure_has_a_message_a_code_and_a_retry_button(client: Client, image_a: Image) -> None:
     rows.fail(image_a, "timed_out", "Classifying this image took too long.")
     body = body_of(client, study_url(image_a))
