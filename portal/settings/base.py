@@ -12,6 +12,7 @@ from kombu import Queue
 
 from portal.env import Env
 from portal.paths import BASE_DIR
+from portal.schedule import Every
 
 env = Env(os.environ)
 
@@ -278,7 +279,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {
         "task": "inference.sweep_jobs",
-        "schedule": INFERENCE_SWEEP_EVERY_S,
+        "schedule": Every(INFERENCE_SWEEP_EVERY_S),
         # A message that waited longer than this is worth nothing: the next one is on its way.
         "options": {"expires": 3 * INFERENCE_SWEEP_EVERY_S},
     },
