@@ -125,6 +125,16 @@ class ImageCard:
         )
 
     @property
+    def doubt(self) -> str:
+        """The word that stands beside the answer in lists, empty where there is no doubt."""
+        trust = self.trust
+        if trust is None:
+            return "Not sure" if self.is_unsure else ""
+        if trust.verdict == "unreliable":
+            return "Unreliable"
+        return "Uncertain" if trust.is_uncertain else ""
+
+    @property
     def waited_s(self) -> float:
         """Seconds from the arrival of the image to its result."""
         if self.result is None:

@@ -83,8 +83,8 @@ def test_from_signing_in_to_the_heatmap_and_out_again(
     expect(first.locator(".finding-label")).to_have_text(
         re.compile(r"\s*(COVID-19|Pneumonia|Normal)\s*")
     )
-    expect(first.locator("meter")).to_have_count(3)
-    shares = [float(str(m.get_attribute("value"))) for m in first.locator("meter").all()]
+    expect(first.locator(".bars meter")).to_have_count(3)
+    shares = [float(str(m.get_attribute("value"))) for m in first.locator(".bars meter").all()]
     assert sum(shares) == pytest.approx(1, abs=0.001)
     expect(first).to_contain_text("Decision support, not a diagnosis")
 
@@ -144,7 +144,7 @@ def test_an_open_page_shows_the_result_when_it_comes(
     finally:
         for worker in workers:
             worker.resume()
-    expect(page.locator("meter")).to_have_count(3)
+    expect(page.locator(".bars meter")).to_have_count(3)
     expect(page.locator("[data-heatmap] image")).to_have_count(1)
     expect(page.get_by_label("Opacity")).to_be_visible()
     expect(page.locator(".xray image[data-mark=kept]")).to_have_count(1)
@@ -179,7 +179,7 @@ def test_the_whole_upload_by_keyboard(clinician: Visitor, files: dict[str, Path]
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Open study")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("meter")).to_have_count(3)
+    expect(page.locator(".bars meter")).to_have_count(3)
     for _ in range(12):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.type") == "range":
@@ -297,7 +297,7 @@ def test_everything_can_be_sent_and_read_without_scripts(
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("broken.png:")).to_be_visible()
     # Without a script the page loads itself again until the result is there.
-    expect(page.locator("meter")).to_have_count(3)
+    expect(page.locator(".bars meter")).to_have_count(3)
     page.goto("/studies/?status=done")
     expect(page.locator(".study-row").first).to_contain_text("Snipe, Ada")
 

@@ -65,7 +65,7 @@ def test_no_page_has_to_be_scrolled_sideways_on_a_telephone(
     expect(page.locator(".upload-item .chip")).to_contain_text("%")
     wide["upload, sent"] = person.sideways()
     page.get_by_role("link", name="Open study").click()
-    expect(page.locator("meter")).to_have_count(3)
+    expect(page.locator(".bars meter")).to_have_count(3)
     wide["/studies/<id>/"] = person.sideways()
     page.locator(".small-facts a").click()
     expect(page.locator("svg.figure").first).to_be_visible()

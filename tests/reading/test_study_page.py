@@ -94,6 +94,22 @@ def test_an_answer_that_does_not_rest_on_the_lungs_is_marked(
     assert "Lungs cut off." in page
 
 
+def test_lists_carry_the_doubt_beside_the_answer(
+    client: Client, patient_a: Patient, image_a: Image
+) -> None:
+    record = f"/patients/{patient_a.pk}/"
+    result = rows.finish(image_a, carried=rows.evidence())
+    assert "Pneumonia 91%" in words(body_of(client, record))
+    assert "Unreliable" not in words(body_of(client, record))
+    for carried, word in (
+        (rows.evidence(verdict="unreliable"), "Unreliable"),
+        (rows.evidence(possible=("pneumonia", "covid")), "Uncertain"),
+    ):
+        type(result).objects.filter(pk=result.pk).update(evidence=carried)
+        for address in (record, "/", "/studies/"):
+            assert f"Pneumonia 91% {word}" in words(body_of(client, address))
+
+
 def test_an_uncertain_answer_names_what_can_not_be_ruled_out(
     client: Client, image_a: Image
 ) -> None:
