@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -150,6 +151,8 @@ class ImageHeader:
     study_uid: str = ""
     series_uid: str = ""
     sop_uid: str = ""
+    taken_on: date | None = None
+    """Day of the acquisition, or of the study where the file only has that."""
     pixel_spacing: tuple[float, float] | None = None
     """Row and column spacing in mm; at the detector where the file only has that."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import zlib
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -79,6 +80,7 @@ PICTURE_TAGS: Final = (
 )
 TABLE_TAGS: Final = ("ModalityLUTSequence", "VOILUTSequence")
 LONG_VRS: Final = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
+FIRST_YEAR: Final = 1895
 UID_TEXT: Final = re.compile(r"[0-9.]{1,64}")
 WORD_TEXT: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 
@@ -249,6 +251,7 @@ def _header(dataset: Any, syntax: str, limits: Limits) -> ImageHeader:
         study_uid=_uid(dataset, "StudyInstanceUID"),
         series_uid=_uid(dataset, "SeriesInstanceUID"),
         sop_uid=_uid(dataset, "SOPInstanceUID"),
+        taken_on=_day(dataset, "AcquisitionDate") or _day(dataset, "StudyDate"),
         pixel_spacing=_spacing(dataset, "PixelSpacing") or _spacing(dataset, "ImagerPixelSpacing"),
     )
 
@@ -279,6 +282,16 @@ def _word(dataset: Any, keyword: str) -> str:
     """A coded word in capitals, or nothing: free text is not let through."""
     text = str(dataset.get(keyword) or "").strip("\0 ").upper()
     return text if WORD_TEXT.fullmatch(text) else ""
+
+
+def _day(dataset: Any, keyword: str) -> date | None:
+    """A date of DICOM's form YYYYMMDD (PS3.5, VR DA), or nothing: also for days before X-rays."""
+    text = str(dataset.get(keyword) or "").strip("\0 ")
+    try:
+        day = datetime.strptime(text, "%Y%m%d").date()
+    except ValueError:
+        return None
+    return day if day.year >= FIRST_YEAR else None
 
 
 def _spacing(dataset: Any, keyword: str) -> tuple[float, float] | None:

@@ -34,7 +34,8 @@ class Study(BaseModel):
     """One visit to the X-ray room: one or more images of one patient.
 
     ``site`` repeats the patient's, so that lists need no join; services keep it equal.
-    ``status`` sums up the images' and is written by ``studies.services`` alone.
+    ``status`` sums up the images' and is written by ``studies.services`` alone. ``taken_on`` is
+    what the first image's file says, empty where it says nothing.
     """
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="studies")

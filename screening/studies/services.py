@@ -133,7 +133,12 @@ def _insert(
 ) -> Image:
     study, created = Study.objects.get_or_create(
         pk=study_id,
-        defaults={"site_id": patient.site_id, "patient": patient, "uploaded_by": actor},
+        defaults={
+            "site_id": patient.site_id,
+            "patient": patient,
+            "uploaded_by": actor,
+            "taken_on": checked.header.taken_on,
+        },
     )
     if created:
         record("study.create", study, actor=actor)

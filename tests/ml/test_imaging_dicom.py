@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,24 @@ def test_codestreams_of_other_encoders(name: str, syntax: uid.UID) -> None:
     assert np.allclose(pixels(data), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("acquired", "studied", "expected"),
+    [
+        ("20261103", "20261104", date(2026, 11, 3)),
+        ("", "20261104", date(2026, 11, 4)),
+        ("20261399", "", None),
+        ("18121103", "", None),
+        ("2026-11-03", "yesterday", None),
+    ],
+)
+def test_the_day_of_the_film_is_read_or_left_out(
+    acquired: str, studied: str, expected: date | None
+) -> None:
+    tags = {"AcquisitionDate": acquired, "StudyDate": studied}
+    data = with_tags(encode_dicom(ramp(12, 20)), **tags)
+    assert read_header(data, TINY).taken_on == expected
+
+
 def test_the_header_says_what_is_needed_and_nothing_of_the_patient() -> None:
     data = encode_dicom(ramp(12, 20), modality="CR", photometric="MONOCHROME1")
     header = read_header(data, TINY)
@@ -197,6 +216,7 @@ def test_the_header_says_what_is_needed_and_nothing_of_the_patient() -> None:
     assert header.sop_class_uid == uid.ComputedRadiographyImageStorage
     assert header.transfer_syntax_uid == uid.ExplicitVRLittleEndian
     assert header.study_uid
+    assert header.taken_on == date(2020, 1, 1)
     assert header.series_uid
     assert header.sop_uid
     assert header.pixel_spacing == (21.5, 21.5)

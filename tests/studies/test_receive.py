@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -66,6 +67,13 @@ def test_an_image_comes_with_its_study_its_job_its_files_and_its_audit(
         ("study.create", clinician_a.pk, patient_a.site_id),
         ("image.receive", clinician_a.pk, patient_a.site_id),
     ]
+
+
+def test_a_study_knows_the_day_that_its_film_names(clinician_a: User, patient_a: Patient) -> None:
+    film = receive(clinician_a, patient_a, radiographs.dicom(), name="film.dcm")
+    picture = receive(clinician_a, patient_a)
+    assert film.study.taken_on == date(2020, 1, 1)
+    assert picture.study.taken_on is None
 
 
 def test_stored_files_are_private(clinician_a: User, patient_a: Patient, media_root: Path) -> None:
