@@ -52,8 +52,8 @@ def recipes_table(result: dict[str, Any]) -> str:
         "Accuracy with its 95 % interval, AUC of COVID-19.",
         "Own protocol: split by image, validation = test. Honest: split by group, test set seen "
         "once.",
-        "Epochs: reached of asked, by each protocol; where fewer were reached, a time limit or "
-        "patience ended the training.",
+        "Epochs: reached of asked, by each protocol. A training that a time limit cut short is no "
+        "measure of a recipe, least of all one of hardly an epoch.",
     ]
     return "\n".join([align(lines), "", *notes])
 
@@ -134,4 +134,5 @@ def _by_source(figures: dict[str, Any] | None) -> str:
 def _epochs(cell: dict[str, Any] | None) -> str:
     if not cell:
         return "–"
-    return f"{cell['epochs_reached']:g}/{cell['epochs_asked']}"
+    cut = " cut" if cell.get("stopped") == "minutes" else ""
+    return f"{cell['epochs_reached']:g}/{cell['epochs_asked']}{cut}"
