@@ -10,6 +10,8 @@ from typing import Final
 from ml.card import FEWEST, NOT_MEASURED, Block, Json, Section, Table, figure, pair_name
 from ml.figures import NAMES
 
+LEAST_EPOCHS_SHARE: Final = 0.2
+"""Of the epochs asked for: a training cut short before that says nothing of its recipe."""
 PROBES: Final = {
     "thumbnail_16": "thumbnail of 16 × 16 pixels",
     "border_only": "outer border alone",
@@ -84,7 +86,7 @@ def _sources(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
 
 
 def _epochs(cell: Json) -> str:
-    return f"{cell['epochs_reached']:g} of {cell['epochs_asked']}"
+    return f"{cell['epochs_reached']:.3g} of {cell['epochs_asked']}"
 
 
 def _baselines(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
@@ -136,28 +138,50 @@ def _recipes(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
                 (
                     f"{name}, {words} ({done})",
                     claims,
-                    *(
-                        figure(part[key], "accuracy") if part[key] else "–"
-                        for key in ("own", "honest")
-                    ),
-                    _by_source(part["test_split"]) if part.get("test_split") else "–",
+                    *(_of_folds(part, key) for key in ("own", "honest")),
+                    _by_source(part["test_split"])
+                    if part.get("test_split") and _cut_short(part) is None
+                    else "–",
                 )
             )
     words = (
         "The systems that this project came from, beside their claims. Own protocol: split by "
         "picture, and the set that picked the epoch is the set reported. Honest protocol: split by "
-        "group, test set looked at once."
+        "group, test set looked at once. A time limit cut trainings short where fewer epochs are "
+        "named than asked for, and a training that did not reach a fifth of them gives no figure."
     )
     heading = ("recipe", "claimed", "own protocol", "honest protocol", "honest, by source")
     return words, Table("Accuracy with 95 % interval.", heading, tuple(rows))
 
 
+def _cut_short(part: Json) -> Json | None:
+    """A fold whose training did not go far enough, where there is one."""
+    cells = part.get("cells", {}).values()
+    return next((cell for cell in cells if not _says_something(cell)), None)
+
+
+def _of_folds(part: Json, key: str) -> str:
+    if not part[key]:
+        return "–"
+    cut = _cut_short(part)
+    return f"cut short, epochs {_epochs(cut)}" if cut else figure(part[key], "accuracy")
+
+
+def _says_something(cell: Json) -> bool:
+    """Whether a training that a limit cut short went far enough to be a figure of its recipe."""
+    return bool(cell["epochs_reached"] >= LEAST_EPOCHS_SHARE * cell["epochs_asked"])
+
+
 def _accuracy(cell: Json | None) -> str:
-    return f"{figure(cell['figures'], 'accuracy')}, epochs {_epochs(cell)}" if cell else "–"
+    if not cell:
+        return "–"
+    if not _says_something(cell):
+        return f"cut short, epochs {_epochs(cell)}"
+    return f"{figure(cell['figures'], 'accuracy')}, epochs {_epochs(cell)}"
 
 
 def _sources_of(cell: Json | None) -> str:
-    return _by_source(cell["figures"]) or "–" if cell else "–"
+    return _by_source(cell["figures"]) or "–" if cell and _says_something(cell) else "–"
 
 
 def _pointing(content: Json, evaluation: Json | None) -> tuple[Block, ...]:

@@ -21,6 +21,7 @@ from ml.figures import Picture
 from ml.package import MANIFEST, MODELS, PackageError, default_path
 
 BENCHES: Final = Path(__file__).parent / "bench"
+RECIPES: Final = Path(__file__).parent / "recipes"
 PICTURES: Final = Path("images") / "model-card"
 """Beside the card."""
 
@@ -52,7 +53,7 @@ def find_inputs(
     :raises CardError: when a named one is no JSON of this program, or a tiny run on phantoms.
     """
     found = [path for path in sorted(package.glob("*.json")) if path.name != MANIFEST]
-    found += sorted(BENCHES.glob("*.json"))
+    found += [*sorted(BENCHES.glob("*.json")), *sorted(RECIPES.glob("*.json"))]
     kept = [one for one in map(_look, found) if _refusal(one) is None]
     chosen = [_read(path) for path in (*(evaluations or ()), *(benches or ()))]
     if evaluations is None:

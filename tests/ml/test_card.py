@@ -169,6 +169,7 @@ def test_a_bench_fills_its_section(manifest: dict[str, Any]) -> None:
         "bench": "recipes",
         "recipes": {
             "cnn": {"claims": [{"words": "96 %"}], "own": cell, "honest": None},
+            "deep": {"claims": [], "own": {**cell, "epochs_reached": 0.5}, "honest": None},
             "dark": {"claims": [], "three_classes": folds, "covid_normal": folds},
         },
     }
@@ -181,6 +182,9 @@ def test_a_bench_fills_its_section(manifest: dict[str, Any]) -> None:
     assert f"{figures['accuracy']:.3f}" in found["Trained without a source, tested on it"]
     assert "3 of 4" in found["Trained without a source, tested on it"]
     assert "96 %" in found["Recipes beside their claims"]
+    (deep,) = (row for row in re.findall(r"\('deep'[^)]*\)", found["Recipes beside their claims"]))
+    assert "cut short, epochs 0.5 of 4" in deep
+    assert f"{figures['accuracy']:.3f}" not in deep
     assert "1 of 5 folds" in found["Recipes beside their claims"]
     assert "Not measured yet." in found["Does the heatmap point at disease?"]
     (line,) = worst_unseen([recipes, sources])
