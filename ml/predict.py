@@ -35,6 +35,8 @@ class Prediction:
     """Of the network, before calibration, in the order of ``ml.CLASSES``."""
     cam: FloatArray
     """(h, w, 3) float32: the evidence for each class at each place; its mean is ``logits``."""
+    square: FloatArray
+    """(size, size) float32 in [0, 1]: the picture as the network got it, before normalising."""
     quality: QualityVerdict
     model_name: str
     model_version: str
@@ -87,6 +89,7 @@ class Predictor:
             probabilities=dict(zip(CLASSES, (float(value) for value in chances), strict=True)),
             logits=(covid, pneumonia, normal),
             cam=outputs.cam,
+            square=square,
             quality=verdict,
             model_name=self.package.name,
             model_version=self.package.version,

@@ -27,7 +27,7 @@ from ml.explain import evidence
 from ml.imaging import DecodedImage
 from ml.lungs import BoolArray, Lungs, LungSegmenter, dilate, resize_mask
 from ml.predict import Prediction, Predictor
-from ml.preprocess import FloatArray, resize_square
+from ml.preprocess import FloatArray
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -155,7 +155,7 @@ def probe(
     predictor: Predictor, segmenter: LungSegmenter, decoded: DecodedImage, prediction: Prediction
 ) -> Probe:
     """Measure one answer: the segmenter once, the classifier at most twice."""
-    square = resize_square(decoded.pixels, predictor.package.size)
+    square = prediction.square
     lungs = segmenter.find(square)
     if not lungs.found:
         return Probe(prediction.label, lungs, None, None, None, None)
