@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from ml.lungs_data import (
     split_outlined,
     vary,
 )
+from ml.network import write_litert
 from ml.package import MANIFEST, hash_file
 from ml.preprocess import PREPROCESSING_VERSION, FloatArray, normalise
 
@@ -275,15 +275,3 @@ def train_lungs(
     text = json.dumps(content, indent=2, ensure_ascii=False)
     (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return content
-
-
-def write_litert(network: keras.Model, path: Path) -> None:
-    """Write the serving file, weights in half precision, batch norms folded by the converter."""
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory() as folder:
-        network.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())

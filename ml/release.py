@@ -23,7 +23,7 @@ from ml.calibrate import Calibration, calibration_error, fit_calibration, log_lo
 from ml.evaluate import evaluate_manifest
 from ml.imaging import decode
 from ml.lungs import LungSegmenter
-from ml.network import fold_norms
+from ml.network import fold_norms, write_litert
 from ml.predict import Predictor
 from ml.preprocess import PREPROCESSING_VERSION, FloatArray, normalise, resize_square
 from ml.quality import Bounds, fit_gate, measure, save_gate
@@ -88,7 +88,7 @@ def release(
         size = min(tried, key=lambda candidate: tried[candidate])
     network = fold_norms(averaged, size, stages)
     _write_keras(network, out / package.KERAS_FILE)
-    _write_litert(network, out / package.LITERT_FILE)
+    write_litert(network, out / package.LITERT_FILE)
     report("Network written; calibrating.")
 
     answers, measures = _look(network, selection, size)
@@ -173,17 +173,6 @@ def _write_keras(network: keras.Model, path: Path) -> None:
                 # a fixed date, so that the same weights give the same file
                 packed = zipfile.ZipInfo(entry.filename, (1980, 1, 1, 0, 0, 0))
                 target.writestr(packed, source.read(entry), zipfile.ZIP_DEFLATED, 9)
-
-
-def _write_litert(network: keras.Model, path: Path) -> None:
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory() as folder:
-        network.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())
 
 
 def _calibrated_loss(logits: FloatArray, labels: Any) -> float:
