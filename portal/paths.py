@@ -12,6 +12,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from screening.core.private_files import create_private_file
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Linux allows 108 bytes for a socket's path, the closing zero included.
@@ -27,31 +29,13 @@ def make_private_folder(path: Path) -> None:
         path.chmod(0o700)
 
 
-def write_private_file(path: Path, text: str) -> None:
-    """Create ``path`` with mode 600 and ``text`` in it; it must not exist yet.
-
-    The file appears under its name only when it is complete, so a crash in the middle leaves
-    no half-written secret. Raises ``FileExistsError`` when another process was quicker.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def read_or_make_secret_key(path: Path) -> str:
     """The installation's own secret key, generated at the first start."""
     if not path.exists():
         make_private_folder(path.parent)
         # Another process of the same start may write it at this moment; then read that one.
         with suppress(FileExistsError):
-            write_private_file(path, secrets.token_urlsafe(SECRET_KEY_BYTES) + "\n")
+            create_private_file(path, secrets.token_urlsafe(SECRET_KEY_BYTES) + "\n")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ImproperlyConfigured(
             f"{path} can be read by other users of this machine. Run: chmod 600 {path}"

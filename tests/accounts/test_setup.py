@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from screening.accounts.models import Membership, Site, User
-from screening.accounts.services import setup
 from screening.audit.models import Event
+from screening.core import private_files
 from tests.personas import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +74,7 @@ def test_without_the_file_there_are_no_users(path: Path, monkeypatch: pytest.Mon
     def full(*_: Any, **__: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(setup.os, "fsync", full)
+    monkeypatch.setattr(private_files.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         run("setup_site", site="Lakeside", first_login_file=path)
     assert not User.objects.exists()

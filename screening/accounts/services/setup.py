@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from screening.accounts.keys import readable_password
 from screening.accounts.models import Membership, Role, Site, User
 from screening.audit.services import record
 from screening.core.errors import Conflict
+from screening.core.private_files import replace_private_file
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,3 @@ def create_member(*, site: Site, username: str, role: str, password: str, email:
     membership = Membership.objects.create(user=user, site=site, role=role)
     record("user.create", membership, detail={"role": role})
     return user
-
-
-def replace_private_file(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` with mode 600; it appears complete or not at all.
-
-    The draft is opened with ``O_EXCL`` under a name that nobody can foresee, so a link laid in
-    its way is not followed.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
