@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.portal.production import sound_environment
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def throwaway_production(folder: str) -> dict[str, str]:
-    """An environment with which the production settings start, and nothing secret in it."""
-    return {
-        "DJANGO_SETTINGS_MODULE": "portal.settings.production",
-        "SECRET_KEY": secrets.token_urlsafe(64),
-        "ALLOWED_HOSTS": "portal.example.org",
-        "CSRF_TRUSTED_ORIGINS": "https://portal.example.org",
-        "TLS": "proxy",
-        "DATABASE_URL": "postgresql://portal@localhost/portal",
-        "DATABASE_PASSWORD": secrets.token_urlsafe(16),
-        "REDIS_URL": "redis://localhost:6379/0",
-        "REDIS_PASSWORD": secrets.token_urlsafe(16),
-        "THORASCREEN_VAR": folder,
-    }
 
 
 def main() -> int:
@@ -34,7 +19,7 @@ def main() -> int:
     python = sys.executable
     failed = []
     with tempfile.TemporaryDirectory() as folder:
-        production = throwaway_production(folder)
+        production = sound_environment(Path(folder))
         embedded = {"THORASCREEN_VAR": f"{folder}/embedded"}
         checks: list[tuple[str, list[str], dict[str, str]]] = [
             ("ruff check", [str(program / "ruff"), "check", "."], {}),
