@@ -13,6 +13,7 @@ COPY portal portal
 COPY screening screening
 COPY ml ml
 COPY templates templates
+COPY locale locale
 COPY static static
 # Collected here, so that the running container can be read-only.
 RUN THORASCREEN_VAR=/tmp/build STATIC_ROOT=/app/staticfiles \
@@ -30,15 +31,22 @@ ENV PATH=/opt/venv/bin:$PATH \
     OMP_NUM_THREADS=1 \
     OPENBLAS_NUM_THREADS=1 \
     TF_CPP_MIN_LOG_LEVEL=2
+# pg_dump and pg_restore for backups, of the server's version; Debian's own are older.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates postgresql-common \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install --yes --no-install-recommends postgresql-client-16 \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 thorascreen \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin thorascreen \
-    && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/thorascreen
+    && install --directory --owner=10001 --group=10001 --mode=0700 \
+        /var/lib/thorascreen /var/lib/thorascreen-keys /var/lib/thorascreen-backups
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 USER 10001:10001
-VOLUME /var/lib/thorascreen
+VOLUME /var/lib/thorascreen /var/lib/thorascreen-keys
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \

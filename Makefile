@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 export PORT HOST WORKER_CONCURRENCY
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock secrets clean
+.PHONY: help run test lint format translations lock viewer secrets clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.product ## Start the whole portal on this machine (PORT=8000)
 	@$(BIN)/python -m portal.embedded
@@ -28,6 +28,9 @@ format: $(VENV)/.development ## Put the code into its one format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+translations: $(VENV)/.development ## Read every sentence anew into locale/, and compile
+	@$(BIN)/python -m tests.translations
+
 lock: $(VENV)/.development ## Pin what the *.in files ask for
 	@$(BIN)/python -m pip install --quiet pip-tools
 	@for name in requirements requirements-dev; do \
@@ -35,6 +38,9 @@ lock: $(VENV)/.development ## Pin what the *.in files ask for
 		$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url \
 			--no-emit-find-links --no-emit-trusted-host --output-file $$name.txt $$name.in; \
 	done
+
+viewer: ## Bundle the viewer's script anew (needs Node and npm)
+	@cd viewer && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
 
 secrets: ## Make ./secrets/* for docker compose, unless they are there
 	@$(PYTHON) -I portal/make_secrets.py secrets

@@ -46,21 +46,28 @@ def bench_sections(benches: Sequence[Json], evaluation: Json | None = None) -> l
 
 
 def worst_unseen(benches: Sequence[Json]) -> list[tuple[str, str, str, str]]:
-    """The lowest AUC on a source that was left out of training, as a line of the first table."""
-    areas = []
+    """The lowest AUC of each pair of classes on a source that was left out of training, as lines of
+    the first table, the worst first."""
+    areas: dict[str, tuple[float, str, str, int]] = {}
     for content in benches:
         left_out = content["left_out"] if kind_of(content) == "sources" else {}
         for name, cell in left_out.items():
             figures = cell.get("figures")
             for pair, one in (figures or {}).get("pairs", {}).items():
                 sides = [figures["per_class"][label]["n"] for label in pair.split("_")]
-                if one["auc"] is not None and min(sides) >= FEWEST:
-                    areas.append((one["auc"], name, pair, figure(one, "auc"), sum(sides)))
-    if not areas:
-        return []
-    _, name, pair, value, pictures = min(areas)
-    what = f"Lowest AUC where a fresh network never saw the source, {pair_name(pair)}"
-    return [(what, name, value, str(pictures))]
+                if one["auc"] is None or min(sides) < FEWEST:
+                    continue
+                found = (one["auc"], name, figure(one, "auc"), sum(sides))
+                areas[pair] = min(found, areas.get(pair, found))
+    return [
+        (
+            f"Lowest AUC where a fresh network never saw the source, {pair_name(pair)}",
+            name,
+            value,
+            str(pictures),
+        )
+        for pair, (_, name, value, pictures) in sorted(areas.items(), key=lambda item: item[1])
+    ]
 
 
 def _sources(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
@@ -139,9 +146,7 @@ def _recipes(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
                     f"{name}, {words} ({done})",
                     claims,
                     *(_of_folds(part, key) for key in ("own", "honest")),
-                    _by_source(part["test_split"])
-                    if part.get("test_split") and _cut_short(part) is None
-                    else "–",
+                    _of_classes(part),
                 )
             )
     words = (
@@ -152,6 +157,15 @@ def _recipes(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
     )
     heading = ("recipe", "claimed", "own protocol", "honest protocol", "honest, by source")
     return words, Table("Accuracy with 95 % interval.", heading, tuple(rows))
+
+
+def _of_classes(part: Json) -> str:
+    """The share of each class that was recognised, averaged over the folds."""
+    shares = (part["honest"] or {}).get("recall", {})
+    if _cut_short(part) is not None:
+        return "–"
+    named = (f"{label} {share:.3f}" for label, share in shares.items() if share is not None)
+    return "recognised: " + ", ".join(named) if shares else "–"
 
 
 def _cut_short(part: Json) -> Json | None:

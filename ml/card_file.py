@@ -18,7 +18,7 @@ from typing import Any, Final
 from ml.card import Block, Card, Items, Table, build_card, hashes_of, model_name
 from ml.card_bench import bench_sections, kind_of, worst_unseen
 from ml.figures import Picture
-from ml.package import MANIFEST, MODELS, PackageError, default_path
+from ml.package import MANIFEST
 
 BENCHES: Final = Path(__file__).parent / "bench"
 RECIPES: Final = Path(__file__).parent / "recipes"
@@ -61,27 +61,6 @@ def find_inputs(
     if benches is None:
         chosen += [one for one in kept if one.kind != "evaluation"]
     return chosen
-
-
-def find_package(name: str, version: str, chosen: str | None = None) -> Path | None:
-    """The folder of a released package: the chosen one where it is that version, else the shipped.
-
-    Its files are not checked: the card shows what was recorded, and answers nothing.
-    """
-    places: list[Path] = [Path(chosen)] if chosen else []
-    for folder in (*places, MODELS / f"{name}-{version}"):
-        manifest = read_manifest(folder)
-        if manifest and (manifest.get("name"), manifest.get("version")) == (name, version):
-            return folder
-    return None
-
-
-def installed_manifest(chosen: str | None = None) -> dict[str, Any] | None:
-    """The manifest of the package in use, None where there is none."""
-    try:
-        return read_manifest(Path(chosen) if chosen else default_path())
-    except PackageError:
-        return None
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

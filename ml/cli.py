@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ml.bench.cli import add_bench
+from ml.card_cli import OUT as CARD
 from ml.card_cli import add_card
 from ml.recipes import cli as recipes
 from ml.trust_cli import add_trust
@@ -190,6 +191,9 @@ def _add_train(commands: _Commands) -> None:
         "--start-from", type=Path, metavar="RUN", help="begin with the best weights of a run"
     )
     parser.add_argument("--peak-rate", type=float, help="highest learning rate")
+    parser.add_argument(
+        "--half", action="store_true", help="multiply in bfloat16: faster where processors have it"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument(
         "--smoke", action="store_true", help="a run of seconds on drawn phantoms, to test the code"
@@ -215,6 +219,8 @@ def _run_train(options: argparse.Namespace) -> int:
         config = replace(config, size=options.size, small_sizes=smaller)
     if options.peak_rate is not None:
         config = replace(config, peak_rate=options.peak_rate)
+    if options.half:
+        config = replace(config, half=True)
     if options.start_from is not None:
         # the weights have been through the small sizes already
         config = replace(config, small_sizes=())
@@ -245,6 +251,12 @@ def _add_release(commands: _Commands) -> None:
     parser.add_argument("--note", default="", help="for the manifest")
     parser.add_argument("--out", type=Path, help="default: ml/models/NAME-VERSION")
     parser.add_argument("--activate", action="store_true", help="make it the model in use")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="then evaluate it on test, score its heatmaps and write the model card",
+    )
+    parser.add_argument("--card", type=Path, default=CARD, metavar="MD", help="of --all")
     parser.set_defaults(run=_run_release)
 
 
@@ -270,19 +282,68 @@ def _run_release(options: argparse.Namespace) -> int:
         return _fail(f"{out} is already there: a released version never changes, choose another.")
     if options.activate:
         release.activate(out)
-    return 0
+    return _measure_and_describe(out, options.manifest, options.card) if options.all else 0
+
+
+def _measure_and_describe(package: Path, manifest: Path, card: Path) -> int:
+    """What belongs to a release and is easily forgotten, in the order in which one needs the other.
+
+    Heatmaps are scored where somebody outlined opacities, that is, where masks lie beside the
+    pictures.
+    """
+    from ml.lungs_data import MASKS_FILE
+
+    of_package = ["--package", str(package)]
+    on_manifest = [*of_package, "--manifest", str(manifest)]
+    evaluation, pointing = package / "evaluation-test.json", package / "pointing.json"
+    steps = [["evaluate", *on_manifest, "--split", "test", "--json", str(evaluation)]]
+    if (manifest.parent / MASKS_FILE).exists():
+        steps.append(["pointing", *on_manifest, "--json", str(pointing)])
+    steps.append(["card", *of_package, "--out", str(card)])
+    return next((status for status in map(main, steps) if status != 0), 0)
 
 
 def _add_package(commands: _Commands) -> None:
-    parser = commands.add_parser("package", help="check a released model and describe it")
-    parser.add_argument("action", choices=("info",))
+    parser = commands.add_parser("package", help="check released models and describe them")
+    parser.add_argument("action", choices=("info", "list"))
     parser.add_argument("--package", type=Path, metavar="DIR", help="default: the one in use")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        action="append",
+        default=[],
+        help="list: a folder of further packages",
+    )
     parser.set_defaults(run=_run_package)
+
+
+def _list_packages(shelves: Sequence[Path]) -> int:
+    """One line for each installed package; fails when one of them is damaged."""
+    from ml.package import MODELS, PackageError, find_packages, load_package
+
+    try:
+        in_use = load_package().path.resolve()
+    except PackageError:
+        in_use = None
+    damaged = False
+    for folder in find_packages(MODELS, *shelves):
+        mark = "in use" if folder.resolve() == in_use else ""
+        try:
+            package = load_package(folder)
+        except PackageError as error:
+            damaged = True
+            print(f"{folder.name:<28} {mark:<8} {error.code}: {error.message}")
+        else:
+            created = package.manifest.get("created", "")
+            print(f"{package.name} {package.version:<16} {mark:<8} {created}  {folder}")
+    return int(damaged)
 
 
 def _run_package(options: argparse.Namespace) -> int:
     from ml.package import PackageError, load_package
 
+    if options.action == "list":
+        return _list_packages(options.models)
     try:
         package = load_package(options.package)
     except PackageError as error:

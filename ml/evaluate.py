@@ -29,9 +29,11 @@ from ml.data import (
     labels_of,
     read_manifest,
 )
-from ml.imaging import ImagingError
+from ml.imaging import ImagingError, decode
+from ml.lungs import LungSegmenter
 from ml.metrics import reliability_bins, roc_points, score_all
 from ml.package import load_package
+from ml.posture import judge_posture
 from ml.predict import Predictor
 from ml.runtime import RuntimeName
 
@@ -189,29 +191,33 @@ def _answer_all(
         return list(pool.map(_answer, paths, chunksize=BATCH))
 
 
-_predictor: Predictor | None = None
+_served: tuple[Predictor, LungSegmenter] | None = None
 
 
 def _open(package: str, runtime: RuntimeName) -> None:
-    global _predictor
-    _predictor = Predictor.load(package, runtime)
+    global _served
+    _served = Predictor.load(package, runtime), LungSegmenter.load()
 
 
 def _answer(path: str) -> Answer:
-    if _predictor is None:
+    if _served is None:
         raise RuntimeError("the model has not been loaded in this process")
+    predictor, segmenter = _served
     try:
         data = Path(path).read_bytes()
     except OSError:
         return Answer(None, None, "unreadable_file")
     try:
-        prediction = _predictor.predict_bytes(data, DATA_LIMITS)
+        decoded = decode(data, DATA_LIMITS)
+        prediction = predictor.predict(decoded)
+        posture = judge_posture(segmenter, decoded.pixels)
     except ImagingError as error:
         return Answer(None, None, error.code)
     chances = tuple(prediction.probabilities[label] for label in CLASSES)
     if not all(math.isfinite(value) for value in chances):
         return Answer(None, None, "not_a_number")
-    return Answer(chances, prediction.quality.code, None)
+    refusal = prediction.quality.code or (None if posture.accepted else posture.code)
+    return Answer(chances, refusal, None)
 
 
 def format_report(result: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ class Picture:
 
 def roc_picture(title: str, roc: Mapping[str, Any]) -> Picture | None:
     """The ROC curve of each class against the other two; None where no class has one."""
-    canvas = _Canvas()
+    canvas = Canvas()
     canvas.square("1 − specificity", "sensitivity")
     canvas.line([(0.0, 0.0), (1.0, 1.0)], "currentColor", dash="1 4", width=1.0)
     drawn = []
@@ -86,7 +86,7 @@ def reliability_picture(title: str, bins: Sequence[Mapping[str, Any]]) -> Pictur
     """How often answers of a given certainty were right; the area of a dot is its pictures."""
     if not bins:
         return None
-    canvas = _Canvas()
+    canvas = Canvas()
     canvas.square("certainty of the answer", "share that was right")
     canvas.line([(0.0, 0.0), (1.0, 1.0)], "currentColor", dash="1 4", width=1.0)
     canvas.line([(b["confidence"], b["accuracy"]) for b in bins], "#0b6471", kind="accent")
@@ -104,7 +104,7 @@ def confusion_picture(
     title: str, classes: Sequence[str], table: Sequence[Sequence[int]]
 ) -> Picture:
     """Truth by row, answer by column; the darker a cell, the larger its share of the row."""
-    canvas = _Canvas()
+    canvas = Canvas()
     cell = SIDE // len(classes)
     left = LEFT + 44
     for number, label in enumerate(classes):
@@ -148,7 +148,7 @@ def spans_picture(title: str, spans: Sequence[Span], start: float = 0.0) -> Pict
     """Figures with their intervals under each other, on one scale from ``start`` to 1."""
     if not spans:
         return None
-    canvas = _Canvas()
+    canvas = Canvas()
     left, width, step = 210, 300, 26
     bottom = TOP + step * len(spans)
 
@@ -174,7 +174,7 @@ def spans_picture(title: str, spans: Sequence[Span], start: float = 0.0) -> Pict
 
 
 @dataclass(slots=True)
-class _Canvas:
+class Canvas:
     """Collects the parts of a picture; a square plot's own numbers run from 0 to 1."""
 
     parts: list[str] = field(default_factory=list)

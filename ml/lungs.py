@@ -72,6 +72,53 @@ class Lungs:
         return MESSAGES[self.code] if self.code else None
 
 
+@dataclass(frozen=True, slots=True)
+class ReleasedSegmenter:
+    """A segmenter whose files have been found and checked, but not loaded."""
+
+    path: Path
+    sha256: str
+    """Of the network."""
+    manifest: dict[str, Any]
+
+
+def check_segmenter(path: Path | str | None = None) -> ReleasedSegmenter:
+    """Find a released segmenter and check its bytes.
+
+    :param path: the package's folder; None for the one that ships.
+    :raises PackageError: when it is missing, changed or unfit.
+    """
+    folder = Path(path) if path is not None else MODELS / ACTIVE
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        actual = hash_file(folder / LITERT_FILE)
+    except OSError:
+        raise PackageError(
+            "model_missing", "The lung segmenter is missing; install the model again."
+        ) from None
+    except ValueError:
+        raise PackageError("model_invalid", "The lung segmenter's manifest is damaged.") from None
+    try:
+        expected = manifest["sha256"][LITERT_FILE]
+        preprocessing = int(manifest["preprocessing_version"])
+    except (KeyError, TypeError, ValueError):
+        raise PackageError(
+            "model_invalid", "The lung segmenter's manifest is incomplete."
+        ) from None
+    if actual != expected:
+        raise PackageError(
+            "model_hash_mismatch",
+            "The lung segmenter is not the one released; install the model again.",
+        )
+    if preprocessing != PREPROCESSING_VERSION:
+        raise PackageError(
+            "model_preprocessing_mismatch",
+            f"The lung segmenter was trained with preprocessing {preprocessing}, "
+            f"this program has {PREPROCESSING_VERSION}.",
+        )
+    return ReleasedSegmenter(folder, str(actual), manifest)
+
+
 class LungSegmenter:
     """A loaded segmenter. Threads may share one; load one in each process, after fork."""
 
@@ -99,38 +146,9 @@ class LungSegmenter:
         :param path: the package's folder; None for the one that ships.
         :raises PackageError: when it is missing, changed or unfit.
         """
-        folder = Path(path) if path is not None else MODELS / ACTIVE
+        released = check_segmenter(path)
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            actual = hash_file(folder / LITERT_FILE)
-        except OSError:
-            raise PackageError(
-                "model_missing", "The lung segmenter is missing; install the model again."
-            ) from None
-        except ValueError:
-            raise PackageError(
-                "model_invalid", "The lung segmenter's manifest is damaged."
-            ) from None
-        try:
-            expected = manifest["sha256"][LITERT_FILE]
-            preprocessing = int(manifest["preprocessing_version"])
-        except (KeyError, TypeError, ValueError):
-            raise PackageError(
-                "model_invalid", "The lung segmenter's manifest is incomplete."
-            ) from None
-        if actual != expected:
-            raise PackageError(
-                "model_hash_mismatch",
-                "The lung segmenter is not the one released; install the model again.",
-            )
-        if preprocessing != PREPROCESSING_VERSION:
-            raise PackageError(
-                "model_preprocessing_mismatch",
-                f"The lung segmenter was trained with preprocessing {preprocessing}, "
-                f"this program has {PREPROCESSING_VERSION}.",
-            )
-        try:
-            return cls(folder, manifest, threads)
+            return cls(released.path, released.manifest, threads)
         # whatever a loader makes of a wrong file, it means the same
         except Exception as error:
             raise PackageError("model_invalid", "The lung segmenter cannot be loaded.") from error

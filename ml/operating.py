@@ -92,6 +92,20 @@ class RocTable:
         number = int(np.searchsorted(self.hits, needed))
         return self._describe(self.thresholds[number], self.hits[number], self.false_calls[number])
 
+    def choose_specificity(self, specificity: float) -> OperatingPoint:
+        """The lowest threshold of the table with at least this specificity.
+
+        :raises ValueError: for a specificity outside (0, 1], and where no threshold reaches it
+            that finds a single picture of the class.
+        """
+        if not 0.0 < specificity <= 1.0:
+            raise ValueError("the specificity must lie above 0 and at most at 1")
+        allowed = math.floor((1.0 - specificity) * self.negatives + 1e-9)
+        number = int(np.searchsorted(self.false_calls, allowed, side="right")) - 1
+        if number < 0:
+            raise ValueError(f"no threshold reaches a specificity of {specificity}")
+        return self._describe(self.thresholds[number], self.hits[number], self.false_calls[number])
+
     def at(self, threshold: float) -> OperatingPoint:
         """What a threshold that was chosen elsewhere gives.
 

@@ -5,8 +5,11 @@
 ``model.keras``    the reference network
 ``model.tflite``   the same weights for the serving runtime
 ``gate.npz``       statistics and thresholds of the quality gate
+``trust.json``     what was fitted for the released network afterwards: its operating points and
+                   other thresholds (``ml.trust``); a package may lack it
 
-A package is used whole or not at all. There is no fallback model.
+A package is used whole or not at all. There is no fallback model. Several versions may lie side by
+side, each in a folder of its own on a shelf such as ``ml/models``.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ KERAS_FILE: Final = "model.keras"
 LITERT_FILE: Final = "model.tflite"
 GATE_FILE: Final = "gate.npz"
 FILES: Final = (KERAS_FILE, LITERT_FILE, GATE_FILE)
+THRESHOLDS_FILE: Final = "trust.json"
 MODEL_VARIABLE: Final = "THORASCREEN_MODEL"
 
 PackageCode = Literal[
@@ -134,6 +138,46 @@ def load_package(path: Path | str | None = None) -> ModelPackage:
     for name in FILES:
         _check_file(folder / name, hashes.get(name))
     return package
+
+
+def find_packages(*shelves: Path) -> list[Path]:
+    """The folders of classifiers on the shelves, in the order of their names; nothing is checked.
+
+    A folder whose manifest can't be read is among them: it may be a damaged classifier. One whose
+    manifest names no classes is something else, the lung segmenter for one.
+    """
+    found = []
+    for shelf in shelves:
+        for manifest in sorted(shelf.glob(f"*/{MANIFEST}")):
+            try:
+                content = json.loads(manifest.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                content = None
+            if not isinstance(content, dict) or "classes" in content:
+                found.append(manifest.parent)
+    return found
+
+
+def fingerprint(package: ModelPackage, thresholds_sha256: str | None) -> str:
+    """SHA-256 over all that shapes an answer of the package, and nothing else.
+
+    Two packages with the same fingerprint give the same answers; figures, notes and limits in the
+    manifest may differ.
+
+    :param thresholds_sha256: hash of ``trust.json``; None for a package without.
+    """
+    shaping = {
+        "name": package.name,
+        "version": package.version,
+        "classes": list(CLASSES),
+        "size": package.size,
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "calibration": [package.calibration.temperature, *package.calibration.bias],
+        "files": package.sha256,
+        "thresholds": thresholds_sha256,
+    }
+    text = json.dumps(shaping, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_file(path: Path) -> str:

@@ -23,6 +23,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,9 @@ class Config:
     mixup: float = 0.4
     """Share of batches in which every picture is blended with another, labels likewise."""
     sampling_power: float = 0.5
+    half: bool = False
+    """Multiply in bfloat16 while weights and sums stay float32: half as many pictures again in the
+    same time on processors that have the instructions, far fewer on those that have not."""
     stages: tuple[tuple[int, int], ...] = network.STAGES
 
     def size_at(self, epoch: int) -> int:
@@ -294,7 +298,8 @@ class _Trainer:
         self.steps = steps
         self.step = 0
         self.best = math.inf
-        self.model = network.build_network(None, config.stages)
+        with _precision(config.half):
+            self.model = network.build_network(None, config.stages)
         self.averaged = network.build_network(None, config.stages)
         self.averaged.set_weights(self.model.get_weights())
         self.optimizer = keras.optimizers.AdamW(config.peak_rate, weight_decay=config.weight_decay)
@@ -393,6 +398,19 @@ class _Trainer:
                 variable.assign(value)
             self.step, self.best = int(stored["step"]), float(stored["best"])
             return int(stored["epoch"])
+
+
+@contextmanager
+def _precision(half: bool) -> Iterator[None]:
+    """What Keras layers built inside multiply in."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _write(path: Path, *arrays: Any, **named: Any) -> None:

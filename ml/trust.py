@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from ml.conformal import COVERAGE, Conformal, fit_conformal, measure_conformal
 from ml.imaging import DecodedImage, decode
 from ml.lungs import LungSegmenter
 from ml.operating import SENSITIVITY, OperatingPoint, RocTable, fit_roc
-from ml.package import ModelPackage, PackageError
+from ml.package import THRESHOLDS_FILE, ModelPackage, PackageError
 from ml.predict import Prediction, Predictor
 from ml.shortcut import (
     Probe,
@@ -35,8 +35,16 @@ from ml.shortcut import (
     probe,
 )
 
-TRUST_FILE: Final = "trust.json"
+TRUST_FILE: Final = THRESHOLDS_FILE
 FORMAT: Final = 1
+
+
+class Segmenter(Protocol):
+    """Which lung segmenter is meant; ``ml.lungs.check_segmenter`` tells without loading it."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +111,7 @@ class Trust:
         return ShortcutMeter(predictor, segmenter, self.limits)
 
 
-def load_trust(package: ModelPackage, segmenter: LungSegmenter) -> Trust:
+def load_trust(package: ModelPackage, segmenter: Segmenter) -> Trust:
     """Read what was fitted for a package.
 
     :raises PackageError: ``model_missing`` when nothing was fitted, ``model_hash_mismatch`` when it
@@ -295,7 +303,7 @@ def _rates(called: npt.NDArray[np.bool_], own: npt.NDArray[np.bool_]) -> dict[st
     }
 
 
-def _fitted_for(package: ModelPackage, segmenter: LungSegmenter) -> dict[str, Any]:
+def _fitted_for(package: ModelPackage, segmenter: Segmenter) -> dict[str, Any]:
     return {
         "name": package.name,
         "version": package.version,

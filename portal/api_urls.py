@@ -12,5 +12,10 @@ urlpatterns = [
     path("docs/", ApiDocsView.as_view(), name="api-docs"),
     path("", include("screening.accounts.api_urls")),
     path("", include("screening.patients.api_urls")),
+    path("", include("screening.studies.api_urls")),
+    path("", include("screening.worklist.api_urls")),
     path("", include("screening.reading.api_urls")),
+    path("", include("screening.governance.api_urls")),
+    path("", include("screening.record.api_urls")),
+    path("", include("screening.report.api_urls")),
 ]

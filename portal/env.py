@@ -113,6 +113,14 @@ class Env:
         """An absolute path; ``~`` is understood."""
         return Path(self.text(name, str(default))).expanduser().absolute()
 
+    def https(self, name: str) -> str:
+        """An address that begins with ``https://`` and names a host; empty where none is given."""
+        value = self.text(name, "")
+        parts = urlsplit(value)
+        if value and (parts.scheme != "https" or not parts.hostname):
+            raise ImproperlyConfigured(f"{name} must begin with https:// and name a host.")
+        return value
+
     def secret(self, name: str, default: str | None = None) -> str:
         """A secret: from the file that ``<name>_FILE`` names (best), or from ``name`` itself."""
         file_name = f"{name}_FILE"

@@ -35,6 +35,16 @@ class RouteFilter(logging.Filter):
         return True
 
 
+class RefusalFilter(logging.Filter):
+    """Says what kind of request Django refused, where Django would quote it (a host, a form)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        room, _, kind = record.name.rpartition(".")
+        if room == "django.security":
+            record.msg, record.args = "a request was refused: %s", (kind,)
+        return True
+
+
 class LineFormatter(logging.Formatter):
     """Writes down an exception's kind and its way through the code, but not its words."""
 

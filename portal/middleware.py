@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -15,12 +17,11 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
 from portal.logs import current_request_id
+from screening.accounts.services.sessions import is_renewal_due, renew_session
 
 logger = logging.getLogger("portal.requests")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-
-RENEWED_AT = "renewed_at"
 
 # A caller's id is taken over only when it cannot smuggle anything into log files.
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -64,6 +65,25 @@ class RequestIdMiddleware:
         )
 
 
+class ClientAddressMiddleware:
+    """Finds who asked behind the proxies that stand in front (``PROXIES``, how many).
+
+    Each of them appends the address it saw to ``X-Forwarded-For``. What stands further to the
+    left was written by the caller, who may write anything.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.PROXIES:
+            seen = request.headers.get("X-Forwarded-For", "").split(",")
+            with suppress(IndexError, ValueError):
+                address = ipaddress.ip_address(seen[-settings.PROXIES].strip())
+                request.META["REMOTE_ADDR"] = str(address)
+        return self.get_response(request)
+
+
 class SecurityHeadersMiddleware:
     """Headers that Django's own security middleware and django-csp do not set."""
 
@@ -82,7 +102,7 @@ class SecurityHeadersMiddleware:
 
 
 class SessionRenewalMiddleware:
-    """Moves the end of an idle session, at most once in ``SESSION_RENEW_AFTER_S`` seconds.
+    """Moves the end of an idle session, at most about once a minute (``SESSION_RENEW_AFTER_S``).
 
     Only for people who have signed in: nobody else is given a session by this. And only by what
     a person does: a page that asks for news by itself would keep an unattended screen open for
@@ -93,11 +113,14 @@ class SessionRenewalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if settings.SESSION_COOKIE_NAME in request.COOKIES and SESSION_KEY in request.session:
-            now = int(time.time())
-            is_due = now - request.session.get(RENEWED_AT, 0) >= settings.SESSION_RENEW_AFTER_S
-            if is_due and not _asks_by_itself(request):
-                request.session[RENEWED_AT] = now
+        has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if (
+            has_session
+            and SESSION_KEY in request.session
+            and is_renewal_due(request.session)
+            and not _asks_by_itself(request)
+        ):
+            renew_session(request.session)
         return self.get_response(request)
 
 

@@ -44,6 +44,19 @@ def collect_static() -> bool:
     return True
 
 
+def make_first_file_key() -> bool:
+    """Make a key if files are to be encrypted, none is there, and no file waits for a lost one."""
+    from django.conf import settings
+
+    from screening.core.keyring import make_key
+    from screening.studies.sealed_storage import encrypts, keyring, keys_in_use, sealed_storage
+
+    if not encrypts() or keyring().keys() or keys_in_use(sealed_storage()):
+        return False
+    make_key(Path(settings.ENCRYPTION_KEYS_DIR))
+    return True
+
+
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.embedded")
     import django
@@ -58,6 +71,8 @@ def main() -> int:
 
         say("Bringing the database up to date.")
         call_command("migrate", interactive=False, verbosity=0)
+        if make_first_file_key():
+            say(f"Made the first key of stored files in {settings.ENCRYPTION_KEYS_DIR}.")
         if collect_static():
             say("Collected the static files.")
         if not Site.objects.exists():

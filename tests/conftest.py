@@ -17,6 +17,7 @@ import redis
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import TransactionTestCase
+from django.utils import timezone, translation
 
 from tests.embedded_redis import EmbeddedRedis
 
@@ -71,15 +72,30 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _empty_database_although_append_only(case: Any) -> None:
-    """Let a test's database be emptied: the audit's triggers forbid that, as they should."""
-    from screening.audit import triggers
+    """Let a test's database be emptied: the rooms' triggers forbid that, as they should."""
+    from screening.audit import triggers as audit_triggers
+    from screening.governance import triggers as governance_triggers
+    from screening.inference import triggers as inference_triggers
+    from screening.patients import triggers as patients_triggers
+    from screening.reading import triggers as reading_triggers
+    from screening.report import triggers as report_triggers
 
     connection = connections["default"]
-    triggers.drop(connection)
+    closed = (
+        audit_triggers,
+        governance_triggers,
+        inference_triggers,
+        patients_triggers,
+        reading_triggers,
+        report_triggers,
+    )
+    for triggers in closed:
+        triggers.drop(connection)
     try:
         _empty_database(case)
     finally:
-        triggers.install(connection)
+        for triggers in closed:
+            triggers.install(connection)
 
 
 _empty_database = TransactionTestCase._fixture_teardown
@@ -92,7 +108,16 @@ def media_root(settings: Any, tmp_path: Path) -> Path:
     folder = tmp_path / "media"
     folder.mkdir(mode=0o700)
     settings.MEDIA_ROOT = str(folder)
+    settings.AUDIT_ANCHORS = tmp_path / "anchors"
     return folder
+
+
+@pytest.fixture(autouse=True)
+def language_and_zone() -> Iterator[None]:
+    """Each test begins in English and UTC: a request leaves its reader's choice in the thread."""
+    yield
+    translation.deactivate()
+    timezone.deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,8 @@ def main() -> int:
                 [python, "manage.py", "spectacular", "--validate", "--fail-on-warn"],
                 embedded,
             ),
+            ("bandit", [python, "-m", "tests.code_audit"], {}),
+            ("pip-audit", [python, "-m", "tests.dependency_audit"], {}),
         ]
         for name, command, extra in checks:
             started = time.monotonic()
@@ -54,6 +56,9 @@ def main() -> int:
             )
             verdict = "ok" if done.returncode == 0 else "FAILED"
             print(f"{name:<24} {verdict:<7} {time.monotonic() - started:5.1f} s", flush=True)
+            for line in done.stdout.splitlines():
+                if "NOT CHECKED" in line:
+                    print(f"  {line}", flush=True)
             if done.returncode != 0:
                 failed.append(name)
                 print(done.stdout + done.stderr, flush=True)

@@ -11,12 +11,15 @@ import itertools
 from typing import Protocol
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from screening.accounts.models import Membership, Role, Site, User
+from screening.accounts.sealing import seal
 from screening.patients.models import Patient, Sex
 
 PASSWORD = "heron-walks-at-dawn-42"
+APP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # of every administrator's authenticator app
 
 _numbers = itertools.count(1)
 
@@ -46,7 +49,24 @@ def make_user(
         last_name=last_name,
     )
     Membership.objects.create(user=user, site=site, role=role, is_active=is_active)
+    if role == Role.ADMIN:
+        give_app(user)
     return user
+
+
+def give_app(user: User, secret: str = APP_SECRET) -> None:
+    """Let ``user`` hold an authenticator app, as every administrator of a new site must."""
+    Authenticator.objects.create(
+        user=user, type=Authenticator.Type.TOTP, data={"secret": seal(secret)}
+    )
+
+
+def sign_in(client: Client, user: User) -> None:
+    """Sign ``user`` in on ``client`` without a page, as if with password and second factor."""
+    client.force_login(user)
+    session = client.session
+    session["second_factor"] = {"user": str(user.pk), "kind": "totp"}
+    session.save()
 
 
 def make_patient(
@@ -132,10 +152,10 @@ def client_of(db: None) -> ClientOf:
     With ``csrf=True`` the browser checks forgery tokens as a real one has them checked.
     """
 
-    def sign_in(user: User | None, *, csrf: bool = False) -> Client:
+    def open_browser(user: User | None, *, csrf: bool = False) -> Client:
         client = Client(enforce_csrf_checks=csrf)
         if user is not None:
-            client.force_login(user)
+            sign_in(client, user)
         return client
 
-    return sign_in
+    return open_browser

@@ -13,6 +13,7 @@ from screening.accounts.models import User
 from screening.patients.models import Patient
 from screening.studies.models import Image
 from screening.studies.services import receive_image
+from tests.ml.dicoms import nameless
 
 
 @cache
@@ -27,7 +28,8 @@ def jpeg(seed: int = 1, side: int = 320) -> bytes:
 
 @cache
 def dicom(seed: int = 1, side: int = 320) -> bytes:
-    return phantom_dicom(seed, "normal", size=(side, side))
+    """A film that names no patient, so that it may be anybody's."""
+    return nameless(phantom_dicom(seed, "normal", size=(side, side)))
 
 
 def upload_of(data: bytes, name: str = "chest.png") -> SimpleUploadedFile:

@@ -8,7 +8,9 @@ For the second pass private servers are started on free ports if their programs 
 else the reachable ones of ``TEST_DATABASE_URL`` and ``TEST_REDIS_URL`` are used. Where there are
 none, the launcher says what it left out; with ``CI=true`` that is a failure.
 
-``--only embedded`` or ``--only server``, given first, runs one pass.
+Both passes run at the same time, since each waits for other processes much of it; what the second
+one said is shown after the first. ``--only embedded`` or ``--only server``, given first, runs one
+pass.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import psycopg2
 import redis
@@ -35,10 +39,17 @@ NONE = {"passed": 0, "failed": 0, "skipped": 0}
 
 
 def run_pass(
-    name: str, arguments: list[str], extra: dict[str, str], folder: Path
+    name: str,
+    arguments: list[str],
+    extra: dict[str, str],
+    folder: Path,
+    said: IO[str] | None = None,
 ) -> tuple[bool, dict[str, int]]:
-    """Run pytest once; return whether it passed, and its figures."""
-    print(f"\n=== {name} ===", flush=True)
+    """Run pytest once; return whether it passed, and its figures.
+
+    :param said: where its words go; None for standard output.
+    """
+    print(f"\n=== {name} ===", file=said, flush=True)
     counts_file = folder / f"{name}.json"
     started = time.monotonic()
     environment = {
@@ -49,10 +60,16 @@ def run_pass(
         **extra,
     }
     code = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=said,
+        stderr=subprocess.STDOUT if said is not None else None,
+        check=False,
     ).returncode
     counts = json.loads(counts_file.read_text()) if counts_file.exists() else dict(NONE)
-    print(f"{name}: {in_words(counts)} in {time.monotonic() - started:.0f} s", flush=True)
+    took_s = time.monotonic() - started
+    print(f"{name}: {in_words(counts)} in {took_s:.0f} s", file=said, flush=True)
     return code in (0, NO_TESTS_COLLECTED), counts
 
 
@@ -97,6 +114,22 @@ def servers(folder: Path) -> Iterator[dict[str, str] | str]:
         yield {"TEST_DATABASE_URL": database, "TEST_REDIS_URL": broker}
 
 
+def server_pass(
+    arguments: list[str], folder: Path, ci: bool, words: Path | None
+) -> tuple[bool, dict[str, int]]:
+    """The second pass, with servers of its own; its words go into the file ``words``, if any."""
+    with ExitStack() as stack:
+        said = stack.enter_context(words.open("w", encoding="utf-8")) if words else None
+        found = stack.enter_context(servers(folder))
+        if isinstance(found, str):
+            print(f"\n=== server ===\n{found}: the whole second pass is left out.", file=said)
+            if ci:
+                print("CI=true does not allow that.", file=said)
+            return not ci, dict(NONE)
+        second = [*arguments, "-m", "not once", "--ignore=tests/ml"]
+        return run_pass("server", second, found, folder, said)
+
+
 def main(arguments: list[str]) -> int:
     ci = os.environ.get("CI", "").lower() in ("1", "true", "yes")
     # Short, because a socket's path may have 107 bytes only.
@@ -109,22 +142,21 @@ def main(arguments: list[str]) -> int:
     all_counts = []
     good = bool(wanted)
     try:
-        if "embedded" in wanted:
-            passed, counts = run_pass("embedded", arguments, {"TEST_REDIS_URL": ""}, folder)
-            good = good and passed
-            all_counts.append(counts)
-        if "server" in wanted:
-            with servers(folder) as found:
-                if isinstance(found, str):
-                    print(f"\n=== server ===\n{found}: the whole second pass is left out.")
-                    if ci:
-                        print("CI=true does not allow that.")
-                    good = good and not ci
-                else:
-                    second = [*arguments, "-m", "not once", "--ignore=tests/ml"]
-                    passed, counts = run_pass("server", second, found, folder)
-                    good = good and passed
-                    all_counts.append(counts)
+        with ThreadPoolExecutor(1) as beside:
+            server = None
+            if "server" in wanted:
+                words = folder / "server.txt" if "embedded" in wanted else None
+                server = beside.submit(server_pass, arguments, folder, ci, words)
+            if "embedded" in wanted:
+                passed, counts = run_pass("embedded", arguments, {"TEST_REDIS_URL": ""}, folder)
+                good = good and passed
+                all_counts.append(counts)
+            if server is not None:
+                passed, counts = server.result()
+                if words is not None:
+                    print(words.read_text(encoding="utf-8"), flush=True)
+                good = good and passed
+                all_counts.append(counts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     total = {key: sum(counts[key] for counts in all_counts) for key in NONE}

@@ -20,6 +20,13 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
     recipes.add_argument(
         "--task", choices=("three_classes", "covid_normal"), help="only this task of the folds"
     )
+    recipes.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="RUN",
+        help="also our network on the folds, begun with the weights of a run of `bench sources` "
+        "that left darkcovidnet out",
+    )
     recipes.set_defaults(run=_recipes)
     baselines = benches.add_parser("baselines", help="what a thumbnail or the border gives away")
     _common(baselines, default_manifest)
@@ -29,6 +36,7 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
     _training(sources)
     sources.add_argument("--epochs", type=int, help="default: as released")
     sources.add_argument("--size", type=int, help="default: as released")
+    sources.add_argument("--half", action="store_true", help="multiply in bfloat16")
     sources.set_defaults(run=_sources)
 
 
@@ -62,6 +70,7 @@ def _recipes(options: argparse.Namespace) -> int:
             only=tuple(options.only),
             folds=tuple(options.fold or ()),
             tasks=(options.task,) if options.task else TASKS,
+            start_from=options.start_from,
         )
         result = bench_recipes(options.manifest, options.json, _folder(options), asked)
         return recipes_table(result)
@@ -92,6 +101,7 @@ def _sources(options: argparse.Namespace) -> int:
             minutes=options.minutes_each,
             epochs=options.epochs,
             size=options.size,
+            half=options.half,
             tiny=options.tiny,
             only=tuple(options.only),
         )

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ml import recipes
+from ml import CLASSES, recipes
 from ml.bench.cells import Cell, Cells, write_json
 from ml.bench.folds import run_own_network
 from ml.bench.phantoms import draw_bench_set
@@ -32,7 +32,10 @@ from ml.recipes.runs import run_recipe
 from ml.recipes.training import Report
 
 OURS: Final = "thorascreen"
-"""The released architecture, on the folds next to DarkCovidNet."""
+"""The released architecture from scratch, on the folds next to DarkCovidNet."""
+OURS_STARTED: Final = "thorascreen_started"
+"""The same, begun with weights of the other sources, where ``start_from`` names them."""
+NETWORKS: Final = (OURS, OURS_STARTED)
 TASKS: Final = ("three_classes", "covid_normal")
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("own", "honest")
 
@@ -49,13 +52,15 @@ class Options:
     """Some folds; empty for all that the manifest has."""
     tasks: tuple[str, ...] = TASKS
     """What the folds are asked for."""
+    start_from: Path | None = None
+    """A run of ``bench sources`` without darkcovidnet, for ``OURS_STARTED``."""
 
     def names(self) -> tuple[str, ...]:
         """The rows of the table that are wanted.
 
         :raises RecipeError: when one is unknown.
         """
-        everything = (*recipes.NAMES, OURS)
+        everything = (*recipes.NAMES, OURS, *((OURS_STARTED,) if self.start_from else ()))
         unknown = [name for name in self.only if name not in everything]
         if unknown:
             raise RecipeError(f"There is no recipe {unknown[0]!r}; there are {everything}.")
@@ -100,10 +105,10 @@ class _Bench:
         plain = [
             (name, protocol)
             for name in names
-            if name != OURS and not recipes.get_recipe(name).folds
+            if name not in NETWORKS and not recipes.get_recipe(name).folds
             for protocol in PROTOCOLS
         ]
-        folded = [name for name in names if name == OURS or recipes.get_recipe(name).folds]
+        folded = [name for name in names if name in NETWORKS or recipes.get_recipe(name).folds]
         return plain + [
             (name, f"{task}-fold{fold}")
             for task in self.options.tasks
@@ -133,7 +138,8 @@ class _Bench:
         recipe = recipes.get_recipe("darkcovidnet")
         if task == "covid_normal":
             recipe = without_pneumonia(recipe)
-        if name == OURS:
+        if name in NETWORKS:
+            common["start_from"] = options.start_from if name == OURS_STARTED else None
             runs = self.out / "runs" / f"{name}-{label}-seed{options.seed}"
             return run_own_network(recipe, self.source, int(fold), runs, **common)
         return self._run(recipe, fold_rows(recipe, self.source, int(fold)), "honest", common)
@@ -152,8 +158,8 @@ class _Bench:
     def table(self) -> dict[str, Any]:
         """Everything finished so far."""
         rows: dict[str, Any] = {}
-        for name in (*recipes.NAMES, OURS):
-            recipe = None if name == OURS else recipes.get_recipe(name)
+        for name in (*recipes.NAMES, *NETWORKS):
+            recipe = None if name in NETWORKS else recipes.get_recipe(name)
             row: dict[str, Any] = {}
             if recipe is not None:
                 row = {
@@ -201,13 +207,17 @@ class _Bench:
 
 
 def _mean(figures: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Means over folds of the accuracies, in all and for each source."""
+    """Means over folds: accuracy in all and for each source, and each class's recall."""
     if not figures:
         return None
     sources = sorted({source for one in figures for source in one["per_source"]})
     return {
         "accuracy": _round(one["accuracy"] for one in figures),
         "macro_f1": _round(one["macro_f1"] for one in figures),
+        "recall": {
+            label: _round(one["per_class"][label]["sensitivity"] for one in figures)
+            for label in CLASSES
+        },
         "per_source": {
             source: {
                 "accuracy": _round(

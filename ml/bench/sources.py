@@ -37,6 +37,7 @@ class Options:
     """Training time for each source and call; the next call goes on."""
     epochs: int | None = None
     size: int | None = None
+    half: bool = False
     tiny: bool = False
     only: tuple[str, ...] = ()
 
@@ -44,7 +45,7 @@ class Options:
         """The training's settings: the released ones unless told otherwise."""
         if self.tiny:
             return smoke_config(self.seed)
-        config = Config(seed=self.seed)
+        config = Config(seed=self.seed, half=self.half)
         if self.epochs is not None:
             config = replace(config, epochs=self.epochs)
         if self.size is not None:

@@ -17,7 +17,16 @@ def align(lines: Sequence[Sequence[str]]) -> str:
 
 def recipes_table(result: dict[str, Any]) -> str:
     """Claimed, own, honest and per source, one line a recipe."""
-    lines = [["recipe", "claimed", "own protocol", "honest", "epochs", "honest, by source"]]
+    lines = [
+        [
+            "recipe",
+            "claimed",
+            "own protocol",
+            "honest",
+            "epochs",
+            "honest, by source or class",
+        ]
+    ]
     for name, row in result["recipes"].items():
         claims = [claim["words"] for claim in row.get("claims", ())]
         if "own" in row or "honest" in row:
@@ -45,7 +54,7 @@ def recipes_table(result: dict[str, Any]) -> str:
                     _accuracy(part["own"]),
                     _accuracy(part["honest"]),
                     f"{_epochs(first)}, {part['folds_done']}/{part['folds']} folds",
-                    _by_source(part["test_split"]),
+                    _by_recall(part["honest"]) or _by_source(part["test_split"]),
                 ]
             )
     notes = [
@@ -129,6 +138,12 @@ def _by_source(figures: dict[str, Any] | None) -> str:
         for source, part in figures["per_source"].items()
         if part.get("accuracy") is not None
     )
+
+
+def _by_recall(figures: dict[str, Any] | None) -> str:
+    """What share of each class was recognised, averaged over the folds."""
+    shares = (figures or {}).get("recall", {})
+    return ", ".join(f"{label} {share:.2f}" for label, share in shares.items() if share is not None)
 
 
 def _epochs(cell: dict[str, Any] | None) -> str:

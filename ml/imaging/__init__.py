@@ -8,6 +8,8 @@ part. Needs numpy, Pillow and pydicom only.
 
 from __future__ import annotations
 
+from pydicom import Dataset
+
 from ml.imaging.base import (
     DEFAULT_LIMITS,
     MESSAGES,
@@ -18,8 +20,17 @@ from ml.imaging.base import (
     ImagingError,
     Limits,
 )
-from ml.imaging.dicom import decode_dicom, looks_like_dicom, read_dicom_header
-from ml.imaging.raster import decode_raster, read_raster_header
+from ml.imaging.dicom import (
+    StoredPicture,
+    decode_dicom,
+    decode_dicom_stored,
+    decode_dicom_values,
+    looks_like_dicom,
+    read_dicom_dataset,
+    read_dicom_header,
+)
+from ml.imaging.raster import decode_raster, decode_raster_values, read_raster_header
+from ml.imaging.values import GreyValues, Window
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -27,10 +38,16 @@ __all__ = [
     "Code",
     "DecodedImage",
     "Format",
+    "GreyValues",
     "ImageHeader",
     "ImagingError",
     "Limits",
+    "StoredPicture",
+    "Window",
     "decode",
+    "decode_stored",
+    "decode_values",
+    "read_dataset",
     "read_header",
     "sniff",
 ]
@@ -84,3 +101,43 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DecodedImage:
     if kind == "dicom":
         return decode_dicom(data, limits)
     return decode_raster(data, kind, limits)
+
+
+def decode_values(data: bytes, limits: Limits = DEFAULT_LIMITS) -> GreyValues:
+    """Check and decode a file, with the values as the file has them instead of displayed greys.
+
+    A person who moves the window needs what lies outside it. Costs the memory of ``decode``.
+
+    :raises ImagingError: with any of the codes of ``ml.imaging.Code``.
+    """
+    if len(data) > limits.max_bytes:
+        limits.refuse("too_large")
+    kind = sniff(data)
+    if kind == "dicom":
+        return decode_dicom_values(data, limits)
+    return decode_raster_values(data, kind, limits)
+
+
+def decode_stored(data: bytes, limits: Limits = DEFAULT_LIMITS) -> StoredPicture:
+    """Check and decode a DICOM file, with its stored values untouched.
+
+    :raises ImagingError: with any of the codes of ``ml.imaging.Code``; ``unsupported_type`` for
+        what is not DICOM.
+    """
+    if len(data) > limits.max_bytes:
+        limits.refuse("too_large")
+    if sniff(data) != "dicom":
+        limits.refuse("unsupported_type")
+    return decode_dicom_stored(data, limits)
+
+
+def read_dataset(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dataset:
+    """What a DICOM file that was decoded before says beside its pixels; it names the patient.
+
+    For those who make another file of it; never to be logged or shown.
+
+    :raises ImagingError: with any of the codes of ``ml.imaging.Code``.
+    """
+    if sniff(data) != "dicom":
+        limits.refuse("unsupported_type")
+    return read_dicom_dataset(data, limits)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 Format = Literal["png", "jpeg", "dicom"]
+SpacingKind = Literal["", "calibrated", "detector", "unstated"]
 Code = Literal[
     "empty_file",
     "too_large",
@@ -155,6 +156,10 @@ class ImageHeader:
     """Day of the acquisition, or of the study where the file only has that."""
     pixel_spacing: tuple[float, float] | None = None
     """Row and column spacing in mm; at the detector where the file only has that."""
+    spacing_kind: SpacingKind = ""
+    """Where ``pixel_spacing`` holds: ``calibrated`` in the patient, ``detector`` at the detector
+    (so that lengths in the patient come out too long), ``unstated`` where the file does not tell;
+    empty without a spacing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,10 +11,13 @@ from __future__ import annotations
 import logging
 import re
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 from pydicom import config, uid
 from pydicom.datadict import keyword_for_tag
@@ -22,12 +25,34 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
 from ml.imaging import codestream
-from ml.imaging.base import BoundedReader, DecodedImage, ImageHeader, ImagingError, Limits
+from ml.imaging.base import (
+    BoundedReader,
+    DecodedImage,
+    ImageHeader,
+    ImagingError,
+    Limits,
+    SpacingKind,
+)
+from ml.imaging.values import GreyValues, grey_values
 from ml.imaging.window import display
+
+T = TypeVar("T")
 
 # pydicom would otherwise quote invalid values, and so patients, in warnings and in its log
 config.settings.reading_validation_mode = config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredPicture:
+    """A DICOM picture before any transformation, (h, w).
+
+    What lies in its words above ``BitsStored`` may be anything.
+    """
+
+    values: npt.NDArray[Any]
+    header: ImageHeader
+
 
 MAGIC: Final = b"DICM"
 PREAMBLE: Final = 128
@@ -37,6 +62,9 @@ HEADER_BYTES: Final = 8 * 1024 * 1024
 MOST_VALUE_BYTES: Final = 1024 * 1024
 """Of one element beside the pixels; seven of the largest lookup tables fit."""
 MOST_FRAGMENTS: Final = 65_536
+END_OF_CODESTREAM: Final = b"\xff\xd9"
+"""Of JPEG, JPEG-LS and JPEG 2000 alike; PS3.5 section A.4 wants it in the last fragment."""
+MOST_PADDING: Final = 64
 ITEM_MARK: Final = b"\xfe\xff\x00\xe0"
 
 RADIOGRAPH_MODALITIES: Final = ("CR", "DX")
@@ -112,6 +140,41 @@ def read_dicom_header(data: bytes, limits: Limits) -> ImageHeader:
 
 def decode_dicom(data: bytes, limits: Limits) -> DecodedImage:
     """:raises ImagingError: see ``ml.imaging.decode``."""
+    header, pixels = _through(data, limits, lambda stored, dataset, _: display(stored, dataset))
+    if not np.isfinite(pixels).all():
+        limits.refuse("corrupt_image")
+    return DecodedImage(pixels, header)
+
+
+def decode_dicom_values(data: bytes, limits: Limits) -> GreyValues:
+    """:raises ImagingError: see ``ml.imaging.decode_values``."""
+    return _through(data, limits, grey_values)[1]
+
+
+def decode_dicom_stored(data: bytes, limits: Limits) -> StoredPicture:
+    """:raises ImagingError: see ``ml.imaging.decode_stored``."""
+    header, values = _through(data, limits, lambda stored, _dataset, _header: stored)
+    kind = np.dtype(f"<{values.dtype.kind}{values.dtype.itemsize}")
+    return StoredPicture(np.ascontiguousarray(values.astype(kind, copy=False)), header)
+
+
+def read_dicom_dataset(data: bytes, limits: Limits) -> pydicom.Dataset:
+    """:raises ImagingError: see ``ml.imaging.read_dataset``."""
+    try:
+        dataset: pydicom.Dataset = _read(data, limits, header_only=True)[0]
+        return dataset
+    except ImagingError:
+        raise
+    except limits.interrupts:
+        raise
+    except Exception:
+        limits.refuse("corrupt_image")
+
+
+def _through(
+    data: bytes, limits: Limits, see: Callable[[npt.NDArray[Any], Any, ImageHeader], T]
+) -> tuple[ImageHeader, T]:
+    """Check and decode a file, and hand stored values, dataset and header to ``see``."""
     header = read_dicom_header(data, limits)
     try:
         dataset, syntax = _read(data, limits, header_only=False)
@@ -119,19 +182,35 @@ def decode_dicom(data: bytes, limits: Limits) -> DecodedImage:
         if _header(dataset, syntax, limits) != header or "PixelData" not in dataset:
             limits.refuse("corrupt_image")
         _check_codestream(dataset, header, limits)
-        stored = dataset.pixel_array
+        stored = _stored(dataset)
         if stored.shape != (header.height, header.width):
             limits.refuse("corrupt_image")
-        pixels = display(stored, dataset)
+        return header, see(stored, dataset, header)
     except ImagingError:
         raise
     except limits.interrupts:
         raise
     except Exception:
         limits.refuse("corrupt_image")
-    if not np.isfinite(pixels).all():
-        limits.refuse("corrupt_image")
-    return DecodedImage(pixels, header)
+
+
+def _stored(dataset: Any) -> npt.NDArray[Any]:
+    """The stored values, wherever in their words the file keeps them.
+
+    Nearly every file has them at the bottom. One may have them further up (PS3.5 section 8.1.1,
+    High Bit), and pydicom would hand out what lies below; ``_header`` lets that through for
+    uncompressed pixels only.
+    """
+    bits, word = int(dataset.BitsStored), int(dataset.BitsAllocated)
+    above = word - 1 - int(dataset.get("HighBit", bits - 1))
+    if above == word - bits:
+        whole: npt.NDArray[Any] = dataset.pixel_array
+        return whole
+    dataset.BitsStored = word
+    words: npt.NDArray[Any] = dataset.pixel_array
+    dataset.BitsStored = bits
+    # up until the sign is the word's own, then down: numpy keeps the sign when it shifts right
+    return (words << above) >> (word - bits)
 
 
 def _read(data: bytes, limits: Limits, *, header_only: bool) -> tuple[Any, str]:
@@ -231,8 +310,11 @@ def _header(dataset: Any, syntax: str, limits: Limits) -> ImageHeader:
         or allocated not in (8, 16)
     ):
         limits.refuse("unsupported_type")
-    if not 1 <= bits <= allocated:
+    high_bit = int(dataset.get("HighBit", bits - 1))
+    if not 1 <= bits <= allocated or not bits - 1 <= high_bit < allocated:
         limits.refuse("corrupt_image")
+    if high_bit != bits - 1 and syntax not in NATIVE_SYNTAXES:
+        limits.refuse("unsupported_type")
     width, height = int(dataset.Columns), int(dataset.Rows)
     limits.check_extent(width, height, frames)
     return ImageHeader(
@@ -253,6 +335,7 @@ def _header(dataset: Any, syntax: str, limits: Limits) -> ImageHeader:
         sop_uid=_uid(dataset, "SOPInstanceUID"),
         taken_on=_day(dataset, "AcquisitionDate") or _day(dataset, "StudyDate"),
         pixel_spacing=_spacing(dataset, "PixelSpacing") or _spacing(dataset, "ImagerPixelSpacing"),
+        spacing_kind=_spacing_kind(dataset),
     )
 
 
@@ -268,7 +351,9 @@ def _check_codestream(dataset: Any, header: ImageHeader, limits: Limits) -> None
         fits = codestream.rle_fits(frame, header.width * header.height, planes)
     else:
         read = codestream.jpeg2000_extent if syntax in JPEG2000_SYNTAXES else codestream.jpeg_extent
-        fits = read(frame) == (header.width, header.height, 1)
+        # Decoders take a codestream that breaks off for a picture whose last rows are grey.
+        ends = END_OF_CODESTREAM in frame[-MOST_PADDING:]
+        fits = ends and read(frame) == (header.width, header.height, 1)
     if not fits:
         limits.refuse("corrupt_image")
 
@@ -300,3 +385,13 @@ def _spacing(dataset: Any, keyword: str) -> tuple[float, float] | None:
     except (TypeError, ValueError):
         return None
     return (row, column) if 0 < row < 100 and 0 < column < 100 else None
+
+
+def _spacing_kind(dataset: Any) -> SpacingKind:
+    """Where the spacing holds (DICOM PS3.3 section 10.7.1.3)."""
+    pixel, imager = _spacing(dataset, "PixelSpacing"), _spacing(dataset, "ImagerPixelSpacing")
+    if pixel is None:
+        return "detector" if imager is not None else ""
+    if _word(dataset, "PixelSpacingCalibrationType") or (imager is not None and pixel != imager):
+        return "calibrated"
+    return "detector" if imager is not None else "unstated"

@@ -17,8 +17,11 @@ from ml.imaging.base import (
     FloatArray,
     Format,
     ImageHeader,
+    ImagingError,
     Limits,
 )
+from ml.imaging.rows import rows_are_complete
+from ml.imaging.values import GreyValues, whole_range
 
 ORIENTATION_TAG: Final = 0x0112
 TURNS: Final = {
@@ -47,9 +50,13 @@ def decode_raster(data: bytes, kind: Format, limits: Limits) -> DecodedImage:
         header = _header(picture, data, kind, limits)
         turn = _turn(picture, limits)
         try:
+            if kind == "png" and not rows_are_complete(data):
+                limits.refuse("corrupt_image")
             picture.load()
             upright = picture.transpose(turn) if turn is not None else picture
             pixels, colourfulness = _grey(upright)
+        except ImagingError:
+            raise
         except limits.interrupts:
             raise
         # a damaged file makes Pillow's parsers raise nearly anything
@@ -58,6 +65,22 @@ def decode_raster(data: bytes, kind: Format, limits: Limits) -> DecodedImage:
     if pixels.shape != (header.height, header.width):
         limits.refuse("corrupt_image")
     return DecodedImage(pixels, header, colourfulness)
+
+
+def decode_raster_values(data: bytes, kind: Format, limits: Limits) -> GreyValues:
+    """:raises ImagingError: see ``ml.imaging.decode_values``."""
+    decoded = decode_raster(data, kind, limits)
+    # colours and transparency are turned into eight bits of grey whatever they came from
+    deep = decoded.header.bits_stored > 8 and decoded.header.photometric == "MONOCHROME2"
+    top = 65535 if deep else 255
+    values = np.rint(decoded.pixels * np.float32(top)).astype("<u2" if deep else "u1")
+    return GreyValues(
+        values=values,
+        header=decoded.header,
+        windows=(whole_range(0, top),),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+    )
 
 
 def _open(data: bytes, kind: Format, limits: Limits) -> Image.Image:

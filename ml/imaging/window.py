@@ -50,11 +50,11 @@ def _padding(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_] | 
 
 
 def _rescale(stored: npt.NDArray[Any], dataset: Any) -> FloatArray:
-    table = _sequence_item(dataset, "ModalityLUTSequence")
+    table = sequence_item(dataset, "ModalityLUTSequence")
     if table is not None:
-        return _look_up(stored.astype(np.float32), table)
-    slope = _number(dataset.get("RescaleSlope"), 1.0) or 1.0
-    intercept = _number(dataset.get("RescaleIntercept"), 0.0)
+        return look_up(stored.astype(np.float32), table)
+    slope = number(dataset.get("RescaleSlope"), 1.0) or 1.0
+    intercept = number(dataset.get("RescaleIntercept"), 0.0)
     values = stored.astype(np.float32)
     if slope != 1.0:
         values *= np.float32(slope)
@@ -64,16 +64,16 @@ def _rescale(stored: npt.NDArray[Any], dataset: Any) -> FloatArray:
 
 
 def _through_lut(values: FloatArray, dataset: Any) -> FloatArray | None:
-    table = _sequence_item(dataset, "VOILUTSequence")
+    table = sequence_item(dataset, "VOILUTSequence")
     if table is None:
         return None
-    greys = _look_up(values, table)
+    greys = look_up(values, table)
     bits = min(16, max(1, int(table.LUTDescriptor[2])))
     greys /= np.float32(2**bits - 1)
     return np.clip(greys, 0.0, 1.0, out=greys)
 
 
-def _look_up(values: FloatArray, table: Any) -> FloatArray:
+def look_up(values: FloatArray, table: Any) -> FloatArray:
     count, first, bits = (int(v) for v in table.LUTDescriptor)
     count = count or 65536
     entries = table.LUTData
@@ -90,8 +90,8 @@ def _look_up(values: FloatArray, table: Any) -> FloatArray:
 
 
 def _through_window(values: FloatArray, dataset: Any) -> FloatArray | None:
-    centre = _number(_first(dataset.get("WindowCenter")), math.nan)
-    width = _number(_first(dataset.get("WindowWidth")), math.nan)
+    centre = number(_first(dataset.get("WindowCenter")), math.nan)
+    width = number(_first(dataset.get("WindowWidth")), math.nan)
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     if (
         not (math.isfinite(centre) and math.isfinite(width))
@@ -129,7 +129,7 @@ def _is_flat(greys: FloatArray, padding: npt.NDArray[np.bool_] | None) -> bool:
     return float(inside.max()) - float(inside.min()) < FLAT
 
 
-def _sequence_item(dataset: Any, keyword: str) -> Any | None:
+def sequence_item(dataset: Any, keyword: str) -> Any | None:
     items = dataset.get(keyword)
     return items[0] if items else None
 
@@ -144,7 +144,7 @@ def _first(value: Any) -> Any:
         return value
 
 
-def _number(value: Any, default: float) -> float:
+def number(value: Any, default: float) -> float:
     if value is None or value == "":
         return default
     number = float(value)

@@ -29,6 +29,6 @@ FILE_UPLOAD_TEMP_DIR = str(VAR_DIR / "run" / "uploads")
 make_private_folder(VAR_DIR / "run" / "uploads")
 
 STORAGES = {
-    "default": {"BACKEND": "screening.studies.storage.DurableFileSystemStorage"},
+    "default": {"BACKEND": "screening.studies.sealed_storage.SealedFileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
 }

@@ -103,6 +103,7 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-session"
 CSRF_COOKIE_NAME = "__Host-csrf"
+KNOWN_DEVICE_COOKIE_NAME = "__Host-known_device"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {**BASE_POLICY["DIRECTIVES"], "upgrade-insecure-requests": True}
 }
@@ -135,9 +136,14 @@ if _broker.scheme == "redis" and not _broker.password:
 MEDIA_ROOT = env.path("MEDIA_ROOT", VAR_DIR / "media")
 STATIC_ROOT = env.path("STATIC_ROOT", BASE_DIR / "staticfiles")
 STORAGES = {
-    "default": {"BACKEND": "screening.studies.storage.DurableFileSystemStorage"},
+    "default": {"BACKEND": "screening.studies.sealed_storage.SealedFileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+
+if FILE_ENCRYPTION != "off" and not env.has("ENCRYPTION_KEYS_DIR"):
+    raise ImproperlyConfigured(
+        "ENCRYPTION_KEYS_DIR must name the folder of the keys, on another disk than the files."
+    )
 
 # --- Mail --------------------------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ def sqlite_database(path: Path, *, synchronous: str = "FULL") -> dict[str, Any]:
     fail with "database is locked" without waiting. ``timeout`` is how many seconds a writer
     waits for another. ``synchronous=FULL`` makes a commit reach the disk before it is
     acknowledged, so that a power cut loses no accepted X-ray; under WAL this costs one fsync a
-    commit, and ``NORMAL`` would save nothing that a clinician could notice.
+    commit, and ``NORMAL`` would save nothing that a clinician could notice. ``secure_delete``
+    writes zeros over what is deleted: an erased patient is not in the file any more.
     """
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -28,7 +29,8 @@ def sqlite_database(path: Path, *, synchronous: str = "FULL") -> dict[str, Any]:
                 f"PRAGMA synchronous={synchronous};"
                 "PRAGMA cache_size=-16000;"
                 "PRAGMA mmap_size=134217728;"
-                "PRAGMA journal_size_limit=67108864"
+                "PRAGMA journal_size_limit=67108864;"
+                "PRAGMA secure_delete=ON"
             ),
         },
     }

@@ -26,6 +26,7 @@ TEST_RUN_DIR = Path(
 VAR_DIR = TEST_RUN_DIR / "var"
 MEDIA_ROOT = env.text("TEST_MEDIA_ROOT", str(VAR_DIR / "media"))
 STATIC_ROOT = VAR_DIR / "static"
+ENCRYPTION_KEYS_DIR = env.path("ENCRYPTION_KEYS_DIR", VAR_DIR / "keys")
 
 TEST_SHAPE = env.choice("TEST_SHAPE", ("embedded", "server"), "embedded")
 if TEST_SHAPE == "server":
@@ -48,7 +49,7 @@ CELERY_BROKER_URL = celery_broker_url(REDIS_URL, name="TEST_REDIS_URL")
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 STORAGES = {
-    "default": {"BACKEND": "screening.studies.storage.DurableFileSystemStorage"},
+    "default": {"BACKEND": "screening.studies.sealed_storage.SealedFileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_AUTOREFRESH = True

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
 
 from screening.accounts.policies import Permission, memberships_with
 from screening.core.errors import Forbidden
@@ -32,6 +33,15 @@ def signed_in(view: View) -> View:
     return view
 
 
+def before_second_factor(view: View) -> View:
+    """Open to somebody who must have a second factor and has none yet.
+
+    Everything else is closed until it is set up; so this is for setting it up, and for leaving.
+    """
+    view.before_second_factor = True  # type: ignore[attr-defined]
+    return view
+
+
 def requires(permission: Permission, *, asked_later: bool = False) -> Callable[[View], View]:
     """Open to people who hold ``permission`` at one site at least; others get 403.
 
@@ -45,7 +55,7 @@ def requires(permission: Permission, *, asked_later: bool = False) -> Callable[[
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not asked_later and not memberships_with(request.user, permission).exists():
-                raise Forbidden("Your role does not allow that.")
+                raise Forbidden(_("Your role does not allow that."))
             return view(request, *args, **kwargs)
 
         guarded.access = permission  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from screening.accounts import selectors
@@ -16,7 +17,9 @@ from screening.accounts.access import requires
 from screening.accounts.forms import InviteForm, RoleForm
 from screening.accounts.models import Membership, Role, User
 from screening.accounts.policies import Permission, home_site
+from screening.accounts.reauthentication import require_recent_sign_in
 from screening.accounts.services import invitations, members, passwords
+from screening.accounts.services.limits import TooManyAttempts
 from screening.core.errors import Conflict, PortalError
 
 MANAGE = Permission.MANAGE_USERS
@@ -62,12 +65,15 @@ def revoke_invitation(request: HttpRequest, invitation_id: UUID) -> HttpResponse
         invitations.revoke_invitation(actor=actor, invitation=invitation)
     except Conflict as error:
         return _show_users(request, problem=error)
-    messages.success(request, f"The invitation for {invitation.email} is revoked.")
+    messages.success(
+        request, _("The invitation for %(email)s is revoked.") % {"email": invitation.email}
+    )
     return redirect("accounts:user_list")
 
 
 @requires(MANAGE, asked_later=True)
 @require_POST
+@require_recent_sign_in
 def set_role(request: HttpRequest, membership_id: UUID) -> HttpResponse:
     """Give a member another role."""
     form = RoleForm(request.POST)
@@ -75,37 +81,41 @@ def set_role(request: HttpRequest, membership_id: UUID) -> HttpResponse:
 
     def change(actor: User, membership: Membership) -> str:
         changed = members.set_role(actor=actor, membership=membership, role=role)
-        return f"{changed.user} is now: {changed.get_role_display()}."
+        named = {"person": changed.user, "role": changed.get_role_display()}
+        return _("%(person)s is now: %(role)s.") % named
 
-    return _act(request, membership_id, change)
+    return act_on_membership(request, membership_id, change)
 
 
 @requires(MANAGE, asked_later=True)
 @require_POST
+@require_recent_sign_in
 def deactivate(request: HttpRequest, membership_id: UUID) -> HttpResponse:
     """End a membership."""
 
     def end(actor: User, membership: Membership) -> str:
         changed = members.deactivate_member(actor=actor, membership=membership)
-        return f"{changed.user} can no longer sign in here."
+        return _("%(person)s can no longer sign in here.") % {"person": changed.user}
 
-    return _act(request, membership_id, end)
+    return act_on_membership(request, membership_id, end)
 
 
 @requires(MANAGE, asked_later=True)
 @require_POST
+@require_recent_sign_in
 def reactivate(request: HttpRequest, membership_id: UUID) -> HttpResponse:
     """Let a former member in again."""
 
     def resume(actor: User, membership: Membership) -> str:
         changed = members.reactivate_member(actor=actor, membership=membership)
-        return f"{changed.user} can sign in again."
+        return _("%(person)s can sign in again.") % {"person": changed.user}
 
-    return _act(request, membership_id, resume)
+    return act_on_membership(request, membership_id, resume)
 
 
 @requires(MANAGE, asked_later=True)
 @require_POST
+@require_recent_sign_in
 def reset_password(request: HttpRequest, membership_id: UUID) -> HttpResponse:
     """Start a password reset. Where no mail was sent, the link is shown here, once."""
     actor = cast(User, request.user)
@@ -114,12 +124,12 @@ def reset_password(request: HttpRequest, membership_id: UUID) -> HttpResponse:
         issued = passwords.start_password_reset(
             actor=actor, membership=membership, build_url=request.build_absolute_uri
         )
-    except Conflict as error:
+    except (Conflict, TooManyAttempts) as error:
         return _show_users(request, problem=error)
     return render(request, "accounts/password_reset_issued.html", {"issued": issued})
 
 
-def _act(
+def act_on_membership(
     request: HttpRequest, membership_id: UUID, act: Callable[[User, Membership], str]
 ) -> HttpResponse:
     """Do ``act`` to a membership and say so on the list; or say there why it cannot be done."""
@@ -140,7 +150,7 @@ def _show_users(request: HttpRequest, *, problem: PortalError | None = None) -> 
         "site": site,
         "memberships": selectors.members_of(actor, site),
         "invitations": selectors.pending_invitations(actor, site),
-        "roles": Role.choices,
+        "roles": Role.of_people(),
         "problem": problem,
     }
     status = problem.http_status if problem else 200

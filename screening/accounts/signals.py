@@ -11,21 +11,24 @@ from django.contrib.auth.signals import (
 )
 from django.dispatch import receiver
 from django.http import HttpRequest
-from django.utils import timezone
 
 from screening.accounts.models import User
 from screening.accounts.policies import home_site_id
+from screening.accounts.reauthentication import note_proof
+from screening.accounts.second_factors import proved_second_factor
+from screening.accounts.services.sessions import start_session
 from screening.accounts.services.sign_in import record_refusal
 from screening.audit.services import record
-
-SIGNED_IN_AT = "signed_in_at"
 
 
 @receiver(user_logged_in)
 def note_sign_in(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
     """Also starts the clock of the session's hard age (see the middleware)."""
-    request.session[SIGNED_IN_AT] = timezone.now().timestamp()
-    record("session.start", user, site_id=home_site_id(user), actor=user)
+    note_proof(request)
+    start_session(request)
+    kind = proved_second_factor(request, user)
+    detail = {"second_factor": kind} if kind else {}
+    record("session.start", user, site_id=home_site_id(user), actor=user, detail=detail)
 
 
 @receiver(user_logged_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screening.accounts.services import tokens
+from screening.accounts.services import limits, tokens
 from screening.core.tasks import portal_task
 
 
@@ -10,3 +10,4 @@ from screening.core.tasks import portal_task
 def clear_expired() -> None:
     """Run each night by the scheduler."""
     tokens.clear_expired()
+    limits.forget_old()

@@ -13,7 +13,9 @@ from uuid import UUID
 class Origin:
     """The part of an audit event that is the same for everything done in one request.
 
-    ``site_id`` is the actor's own site, for acts on things that belong to no site.
+    ``site_id`` is the actor's own site, for acts on things that belong to no site. ``token_id``
+    is the API token that was used, ``owner_id`` the person who answers for the service account
+    behind it.
     """
 
     actor_id: UUID | None = None
@@ -21,6 +23,8 @@ class Origin:
     request_id: str = ""
     remote_addr: str | None = None
     site_id: UUID | None = None
+    token_id: UUID | None = None
+    owner_id: UUID | None = None
 
 
 SYSTEM = Origin(actor_name="system")
@@ -42,3 +46,23 @@ def acting_as(origin: Origin | Callable[[], Origin]) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+_counted: ContextVar[list[str] | None] = ContextVar("audit_counted", default=None)
+
+
+@contextmanager
+def counting() -> Iterator[list[str]]:
+    """Yields a list to which every act recorded inside the block is added."""
+    recorded: list[str] = []
+    token = _counted.set(recorded)
+    try:
+        yield recorded
+    finally:
+        _counted.reset(token)
+
+
+def count(action: str) -> None:
+    recorded = _counted.get()
+    if recorded is not None:
+        recorded.append(action)

@@ -16,7 +16,6 @@ _CODES = {
     "not_authenticated": "not_authenticated",
     "authentication_failed": "not_authenticated",
     "permission_denied": "forbidden",
-    "parse_error": "malformed",
 }
 
 
@@ -26,7 +25,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         body: dict[str, Any] = {"code": error.code, "message": error.message}
         if error.field:
             body["fields"] = {error.field: [error.message]}
-        return Response(body, status=error.http_status)
+        wait = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+        return Response(body, status=error.http_status, headers=wait)
     response = drf_exception_handler(error, context)
     if response is None:
         return None
@@ -42,6 +42,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             "code": "invalid",
             "message": _first_sentence(error.detail),
             "fields": error.detail,
+        }
+    elif isinstance(error, exceptions.ParseError):
+        # What a parser says quotes the request.
+        response.data = {
+            "code": "malformed",
+            "message": "The request cannot be understood; check how it is made.",
         }
     elif isinstance(error, exceptions.APIException):
         code = str(error.get_codes())

@@ -7,11 +7,13 @@ class PortalError(Exception):
     """A refusal that is safe to show.
 
     ``code`` never changes once released (clients match on it); ``message`` is one plain
-    sentence without patient data; ``http_status`` is what pages and API answer with.
+    sentence without patient data; ``http_status`` is what pages and API answer with;
+    ``retry_after`` is how many seconds to wait, where waiting helps.
     """
 
     code = "error"
     http_status = 400
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
         super().__init__(message)

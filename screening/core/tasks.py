@@ -18,11 +18,23 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
+LAST = 9
+"""The priority of what any worker takes up only when nothing else waits for it."""
+
+_routes: dict[str, dict[str, Any]] = {}
+
+
+def route_task(name: str, *_: Any, **__: Any) -> dict[str, Any] | None:
+    """Where the messages of a task go: Celery asks this, by ``CELERY_TASK_ROUTES``."""
+    route = _routes.get(name)
+    return dict(route) if route is not None else None
+
 
 def portal_task(
     *,
     name: str,
     queue: str = "default",
+    priority: int | None = None,
     soft_limit_s: float | None = None,
     hard_limit_s: float | None = None,
 ) -> Callable[[Callable[..., None]], Task[..., None]]:
@@ -31,13 +43,14 @@ def portal_task(
     The message is acknowledged after the work (``acks_late``) and handed back when the worker
     process dies, so delivery is at least once; the services behind it claim rows by
     compare-and-set, which makes the effect exactly once. Limits must stay below the broker's
-    visibility timeout (celery issue #5935); ``portal.checks`` holds that order.
+    visibility timeout (celery issue #5935); ``portal.checks`` holds that order. ``priority`` is
+    0, the usual, to ``LAST``.
     """
+    _routes[name] = {"queue": queue} | ({} if priority is None else {"priority": priority})
 
     def declare(function: Callable[..., None]) -> Task[..., None]:
         options: dict[str, Any] = {
             "name": name,
-            "queue": queue,
             "acks_late": True,
             "reject_on_worker_lost": True,
             "ignore_result": True,

@@ -11,4 +11,6 @@ class InferenceConfig(AppConfig):
         from screening.studies.signals import image_received
 
         image_received.connect(services.queue_received_image, dispatch_uid="inference.queue_job")
-        storage.register_folder(storage.HEATMAPS, selectors.heatmap_names_in_use)
+        storage.register_folder(
+            storage.HEATMAPS, selectors.heatmap_names_in_use, files=selectors.heatmap_files
+        )

@@ -11,6 +11,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from screening.core.tasks import send_now
 
 QUEUE = "inference"
+SHADOW_QUEUE = "shadow"
 
 
 def send_job(job_id: UUID, *, countdown_s: float = 0) -> bool:
@@ -20,13 +21,20 @@ def send_job(job_id: UUID, *, countdown_s: float = 0) -> bool:
     return send_now(run_job, str(job_id), countdown_s=countdown_s)
 
 
-def messages_waiting() -> int | None:
-    """How many messages wait in the inference queue; ``None`` when the broker is away."""
+def send_shadow_answer(answer_id: UUID) -> bool:
+    """Ask for a candidate's answer when nothing else waits; return whether the broker took it."""
+    from screening.inference.tasks import answer_in_shadow
+
+    return send_now(answer_in_shadow, str(answer_id))
+
+
+def messages_waiting(queue: str = QUEUE) -> int | None:
+    """How many messages wait in a queue; ``None`` when the broker is away."""
     connection: Any = current_app.connection_for_write()
     try:
         with connection:
-            queue = connection.default_channel.queue_declare(queue=QUEUE, passive=True)
-            return int(queue.message_count)
+            found = connection.default_channel.queue_declare(queue=queue, passive=True)
+            return int(found.message_count)
     except ChannelError:
         return 0  # Redis keeps no empty queues.
     except (OperationalError, OSError, *connection.connection_errors):

@@ -11,7 +11,9 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,25 +21,34 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from ml import imaging
+from screening.core.sealing import KeyMissing, SealBroken
+from screening.inference import packages
 from screening.inference.failures import PermanentFailure, TransientFailure
-from screening.studies import storage
+from screening.inference.packages import Exact
+from screening.studies import decoding, storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ml.imaging import DecodedImage
     from ml.lungs import LungSegmenter
+    from ml.package import PackageCode
     from ml.posture import Posture
     from ml.predict import Prediction, Predictor
     from ml.runtime import RuntimeName
     from ml.shortcut import ShortcutMeter
     from ml.trust import Trust
+    from screening.inference.points import SitePoint
 
 logger = logging.getLogger(__name__)
 
-LIMITS = replace(
-    imaging.DEFAULT_LIMITS,
-    # A decode that the time limit interrupts says nothing about the file.
-    interrupts=(*imaging.DEFAULT_LIMITS.interrupts, SoftTimeLimitExceeded),
-)
+NOT_OPENED: dict[decoding.TroubleCode, str] = {
+    "decoder_died": "worker_lost",
+    "decode_timeout": "timed_out",
+    "decoder_busy": "timed_out",
+    "out_of_memory": "out_of_memory",
+}
+"""What a job says where no decoder could open its image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +64,14 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the model saw. ``probabilities`` are calibrated; ``heatmap`` is an RGBA PNG.
+    """What the model saw. ``probabilities`` are calibrated.
+
+    ``heatmap`` is an RGBA PNG, empty where none was asked for.
 
     ``evidence`` says how far the answer can be trusted (``ml.trust.Carried.to_json``): the classes
     that can't be ruled out, the operating point, the shortcut meter. Empty for a model for which
-    nothing of the kind was fitted.
+    nothing of the kind was fitted. Its ``lung_outline`` (``ml.outline``) is for viewers only and
+    takes no part in the receipt.
 
     ``receipt`` holds what is needed to compute the answer again and compare: the SHA-256 of the
     input, the model's manifest and weights and the output, and the versions in between.
@@ -73,25 +87,32 @@ class Finding:
     receipt: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Model:
     """A loaded package, and what was fitted for it where anything was."""
 
+    exact: Exact
     predictor: Predictor
     segmenter: LungSegmenter
     trust: Trust | None = None
     meter: ShortcutMeter | None = None
 
     def carry(
-        self, decoded: DecodedImage, prediction: Prediction, posture: Posture
+        self,
+        decoded: DecodedImage,
+        prediction: Prediction,
+        posture: Posture,
+        site_point: SitePoint | None,
     ) -> dict[str, Any]:
         if self.trust is None or self.meter is None:
             return {}
         caution = {"code": posture.code, "message": posture.message} if posture.code else None
-        return {
-            **self.trust.carry(self.meter, decoded, prediction).to_json(),
-            "caution": caution,
-        }
+        point = self.trust.tables["covid"].at(site_point.threshold) if site_point else None
+        carried = self.trust.carry(self.meter, decoded, prediction, point).to_json()
+        if site_point is not None:
+            # Nothing is noted for the package's own point, so that older receipts stay as they are.
+            carried["operating_point"]["origin"] = site_point.origin
+        return {**carried, "caution": caution}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,67 +123,103 @@ class Refusal:
     message: str
 
 
-_loaded: tuple[tuple[str, str, int], _Model] | None = None
+KEPT = 4
+"""So many models stay loaded in a process: those in use at two sites, and their candidates. With
+more in use at once the least recently used one is loaded again when its turn comes."""
+_kept: OrderedDict[tuple[object, ...], _Model] = OrderedDict()
 
 
-def warm_up() -> None:
-    """Load the model now rather than with the first job.
+def warm_up(wanted: Iterable[Exact | None] = (None,)) -> None:
+    """Load models now rather than with the first job; None stands for the default.
 
     A model that can't be loaded is logged here, and every job then fails with the same code.
     """
-    try:
-        _model()
-    except PermanentFailure as failure:
-        logger.error("the model was not loaded: %s", failure.code)
+    for exact in wanted:
+        try:
+            _model(exact)
+        except PermanentFailure as failure:
+            logger.error("the model was not loaded: %s (%s)", failure.code, exact or "the default")
 
 
-def look(name: str, sha256: str) -> Finding | Refusal:
+def look(
+    name: str,
+    sha256: str,
+    wanted: Exact | None = None,
+    *,
+    with_heatmap: bool = True,
+    choose_point: Callable[[ModelIdentity], SitePoint | None] | None = None,
+) -> Finding | Refusal:
     """Classify the stored file ``name``, which must still be the bytes that were uploaded.
+
+    ``wanted`` is the very package that must answer, None the installation's default; nothing else
+    ever answers in its place. ``choose_point`` is asked for the site's operating point once it is
+    known which model answers.
 
     :raises PermanentFailure, TransientFailure: with a code of ``inference.failures``.
     """
-    return _look(_model(), name, sha256)
+    return _look(_model(wanted), name, sha256, choose_point, with_heatmap=with_heatmap)
 
 
 def look_again(
-    name: str, sha256: str, *, model_name: str, model_version: str, runtime: str
+    name: str,
+    sha256: str,
+    *,
+    model_name: str,
+    model_version: str,
+    runtime: str,
+    files_sha256: dict[str, str] | None = None,
+    point: SitePoint | None = None,
 ) -> Finding | Refusal:
     """Classify a stored file with the released package that answered before, not with today's.
 
-    The package is the installed one where it is that very version, else the one of that name
-    and version that ships with the product.
+    ``point`` is the site's operating point of that answer, None where it was the package's.
+
+    ``files_sha256`` is from the receipt: where several packages bear that name and version, the
+    one with these files is taken.
 
     :raises PermanentFailure, TransientFailure: as ``look``; ``model_missing`` when that version
         is not installed any more.
     """
-    from ml.package import MODELS, PackageError, load_package
+    from ml.package import PackageError
 
-    shipped = MODELS / f"{model_name}-{model_version}"
-    places = [place for place in (settings.THORASCREEN_MODEL, shipped) if place]
-    for place in places:
+    found: _Model | None = None
+    trouble = "model_missing"
+    for folder in packages.named(model_name, model_version):
         try:
-            package = load_package(place)
-            if (package.name, package.version) == (model_name, model_version):
-                return _look(_open(place, runtime), name, sha256)
+            model = _open(folder, runtime)
         except PackageError as error:
-            if error.code != "model_missing":
-                raise PermanentFailure(error.code) from error
-    raise PermanentFailure("model_missing")
+            trouble = error.code
+            continue
+        if found is None or model.predictor.package.sha256 == files_sha256:
+            found = model
+    if found is None:
+        raise PermanentFailure(trouble)
+    return _look(found, name, sha256, lambda _model: point)
 
 
-def _look(model: _Model, name: str, sha256: str) -> Finding | Refusal:
+def _look(
+    model: _Model,
+    name: str,
+    sha256: str,
+    choose_point: Callable[[ModelIdentity], SitePoint | None] | None,
+    *,
+    with_heatmap: bool = True,
+) -> Finding | Refusal:
     from ml.explain import heatmap_png
+    from ml.outline import lung_outline
     from ml.posture import judge_posture
 
     data = _read(name)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise PermanentFailure("image_changed")
     try:
-        decoded = imaging.decode(data, LIMITS)
+        decoded = decoding.decode(data)
     except imaging.ImagingError:
-        # These very bytes decoded when they came in. Libraries swallow interruptions now and
-        # then and take the file for damaged; so once is no proof.
+        # These very bytes decoded when they came in, so once is no proof.
         raise TransientFailure("corrupt_image") from None
+    except decoding.Trouble as trouble:
+        logger.warning("an image was not opened: %s", trouble.code)
+        raise TransientFailure(NOT_OPENED[trouble.code]) from None
     try:
         prediction = model.predictor.predict(decoded)
         quality = prediction.quality
@@ -172,12 +229,16 @@ def _look(model: _Model, name: str, sha256: str) -> Finding | Refusal:
         posture = judge_posture(model.segmenter, decoded.pixels)
         if not posture.accepted:
             return Refusal(posture.code or "not_a_radiograph", posture.message or "")
-        evidence = model.carry(decoded, prediction, posture)
+        point = choose_point(_identity(model.predictor)) if choose_point is not None else None
+        evidence = model.carry(decoded, prediction, posture, point)
     except ArithmeticError:
         raise PermanentFailure("no_answer") from None
     further_ms = (time.perf_counter() - started) * 1000.0
     header = decoded.header
-    heatmap = heatmap_png(prediction, size=(header.width, header.height))
+    outline = {"lung_outline": lung_outline(posture.lungs)} if evidence else {}
+    heatmap = b""
+    if with_heatmap:
+        heatmap = heatmap_png(prediction, size=(header.width, header.height))
     return Finding(
         model=_identity(model.predictor),
         label=prediction.label,
@@ -185,31 +246,54 @@ def _look(model: _Model, name: str, sha256: str) -> Finding | Refusal:
         heatmap=heatmap,
         milliseconds=prediction.milliseconds + further_ms,
         runtime=prediction.runtime,
-        evidence=evidence,
+        evidence={**evidence, **outline},
         receipt=_receipt(model, sha256, prediction, evidence, heatmap),
     )
 
 
-def _model() -> _Model:
-    """The model of this process. Kept once it loads; a model that failed is tried again.
+def _model(wanted: Exact | None) -> _Model:
+    """The wanted model. Kept once it loads; a model that failed is tried again.
 
     The process is part of the key: a network that was loaded before a fork is not used after it.
     """
     from ml.package import PackageError
 
-    global _loaded
-    key = (settings.THORASCREEN_MODEL, settings.INFERENCE_RUNTIME, os.getpid())
-    if _loaded is None or _loaded[0] != key:
-        _loaded = None
+    process = (settings.INFERENCE_RUNTIME, os.getpid())
+    key = (wanted or settings.THORASCREEN_MODEL, *process)
+    if key not in _kept:
+        for old in [one for one in _kept if one[1:] != process]:
+            del _kept[old]
         try:
-            model = _open(key[0] or None, settings.INFERENCE_RUNTIME)
+            _kept[key] = _load(wanted)
         except PackageError as error:
             # A loader that was stopped by a limit says nothing about the model.
             if isinstance(error.__cause__, (MemoryError, SoftTimeLimitExceeded)):
                 raise error.__cause__ from None
             raise PermanentFailure(error.code) from error
-        _loaded = (key, model)
-    return _loaded[1]
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def _load(wanted: Exact | None) -> _Model:
+    """Open the default package, or the wanted one and no other. Raises ``PackageError``."""
+    from ml.package import PackageError
+
+    for model in _kept.values():
+        if model.exact == wanted:  # The default may have been promoted as well.
+            return model
+    if wanted is None:
+        model = _open(settings.THORASCREEN_MODEL or None, settings.INFERENCE_RUNTIME)
+        same = (kept for kept in _kept.values() if kept.exact == model.exact)
+        return next(same, model)
+    package = packages.find(wanted)
+    if not package.usable:
+        raise PackageError(cast("PackageCode", package.code), package.message)
+    model = _open(package.folder, settings.INFERENCE_RUNTIME)
+    if model.exact != wanted:
+        raise PackageError("model_hash_mismatch", packages.CHANGED_MESSAGE)
+    return model
 
 
 def _open(place: str | Path | None, runtime: str) -> _Model:
@@ -219,20 +303,24 @@ def _open(place: str | Path | None, runtime: str) -> _Model:
     belong to another model is not used at all.
     """
     from ml.lungs import LungSegmenter
-    from ml.package import PackageError
+    from ml.package import PackageError, fingerprint
     from ml.predict import Predictor
     from ml.trust import load_trust
 
     predictor = Predictor.load(place, runtime=cast("RuntimeName", runtime))
     segmenter = LungSegmenter.load()
+    package = predictor.package
+    trust, meter = None, None
     try:
-        trust = load_trust(predictor.package, segmenter)
+        trust = load_trust(package, segmenter)
     except PackageError as error:
         if error.code != "model_missing":
             raise
         logger.warning("the model answers without thresholds of its own: %s", error.message)
-        return _Model(predictor, segmenter)
-    return _Model(predictor, segmenter, trust, trust.open_meter(predictor, segmenter))
+    else:
+        meter = trust.open_meter(predictor, segmenter)
+    mark = fingerprint(package, trust.sha256 if trust is not None else None)
+    return _Model(Exact(package.name, package.version, mark), predictor, segmenter, trust, meter)
 
 
 def _read(name: str) -> bytes:
@@ -240,6 +328,10 @@ def _read(name: str) -> bytes:
         return storage.read(name)
     except FileNotFoundError:
         raise PermanentFailure("image_missing") from None
+    except KeyMissing as error:
+        raise TransientFailure(error.code) from None
+    except SealBroken as error:
+        raise PermanentFailure(error.code) from None
     except OSError:
         raise TransientFailure("storage_unavailable") from None
 
@@ -281,7 +373,7 @@ def _receipt(
         "runtime": prediction.runtime,
         "logits": output["logits"],
         "output_sha256": _hash_of(output),
-        "heatmap_sha256": hashlib.sha256(heatmap).hexdigest(),
+        "heatmap_sha256": hashlib.sha256(heatmap).hexdigest() if heatmap else None,
     }
 
 

@@ -22,12 +22,21 @@ MESSAGES = {
         "Ask your administrator and upload it again."
     ),
     "corrupt_image": "The stored file can't be read any more. Upload it again.",
+    "storage_key_missing": (
+        "The key of this stored file is missing. Ask your administrator, then press Retry."
+    ),
+    "stored_file_damaged": "The stored file of this image is damaged. Upload it again.",
     "storage_unavailable": "The file store did not answer. Retry in some minutes.",
     "out_of_memory": "The portal ran out of memory with this image. Retry when it is less busy.",
     "timed_out": "Classifying this image took too long. Retry when the portal is less busy.",
     "worker_lost": "The worker broke down with this image several times. Retry, or ask for help.",
     "unexpected": "Something went wrong while classifying this image. Retry, or ask for help.",
 }
+
+
+HONEST_SHARE = 0.95
+"""Of the time limit: a verdict that took longer is thrown away. The limit's interruption may have
+struck inside a library that swallowed it and went on with half of what it had read."""
 
 
 class Failure(Exception):

@@ -13,6 +13,7 @@ from screening.audit.services import record
 from screening.inference import engine
 from screening.inference.failures import PermanentFailure
 from screening.inference.models import Result
+from screening.inference.points import stored_point
 
 TOLERANCE = 1e-4
 """The largest difference of a probability that another processor's rounding explains."""
@@ -60,6 +61,8 @@ def replay_result(result: Result) -> Replay:
         model_name=result.model_version.name,
         model_version=result.model_version.version,
         runtime=result.runtime,
+        files_sha256=result.receipt.get("files_sha256"),
+        point=stored_point(result.evidence),
     )
     record("result.replay", result)
     if isinstance(verdict, engine.Refusal):

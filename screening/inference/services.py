@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from screening.accounts import policies
 from screening.accounts.models import User
@@ -27,9 +28,24 @@ from screening.accounts.policies import Permission
 from screening.audit.models import Outcome
 from screening.audit.services import record
 from screening.core.errors import Conflict
-from screening.inference import broker, engine, workers
-from screening.inference.failures import Failure, PermanentFailure, TransientFailure, message_of
+from screening.inference import (
+    activations,
+    broker,
+    engine,
+    model_health,
+    points,
+    shadow,
+    workers,
+)
+from screening.inference.failures import (
+    HONEST_SHARE,
+    Failure,
+    PermanentFailure,
+    TransientFailure,
+    message_of,
+)
 from screening.inference.models import Job, ModelVersion, Result
+from screening.inference.packages import Exact
 from screening.studies import storage
 from screening.studies.models import Image, Status
 from screening.studies.services import set_image_status
@@ -37,9 +53,6 @@ from screening.studies.services import set_image_status
 logger = logging.getLogger(__name__)
 
 LONGEST_BACK_OFF_S = 60.0
-HONEST_SHARE = 0.95
-"""Of the time limit: a verdict that took longer is thrown away. The limit's interruption may have
-struck inside a library that swallowed it and went on with half of what it had read."""
 ARRIVAL_MARGIN_S = 0.1
 """A message must not arrive before its job is available: it would find nothing to claim."""
 
@@ -101,7 +114,7 @@ def retry_job(*, actor: User, image: Image) -> Job:
             updated_at=now,
         )
         if not moved:
-            raise Conflict("Only an image that failed can be tried again.", code="not_failed")
+            raise Conflict(_("Only an image that failed can be tried again."), code="not_failed")
         job = Job.objects.select_related("image__study").get(image=image)
         set_image_status(image.pk, Status.QUEUED)
         record("job.retry", job, actor=actor, detail={"image": str(image.pk)})
@@ -114,14 +127,19 @@ def retry_job(*, actor: User, image: Image) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One attempt at one job. Only the holder of the row's present attempt may end it."""
+    """One attempt at one job. Only the holder of the row's present attempt may end it.
+
+    ``wanted`` is the package that answers at the site while the attempt begins, None the default.
+    """
 
     job_id: UUID
     image_id: UUID
+    site_id: UUID
     original: str
     sha256: str
     attempt: int
     generation: int
+    wanted: Exact | None = None
 
 
 def run_job(job_id: UUID) -> None:
@@ -131,12 +149,20 @@ def run_job(job_id: UUID) -> None:
         return
     started = time.monotonic()
     try:
-        verdict = engine.look(claim.original, claim.sha256)
+        verdict = engine.look(
+            claim.original,
+            claim.sha256,
+            claim.wanted,
+            choose_point=lambda model: points.site_point(claim.site_id, model),
+        )
         if time.monotonic() - started > HONEST_SHARE * settings.INFERENCE_SOFT_LIMIT_S:
             raise TransientFailure("timed_out")
-        finish_job(claim, verdict)
+        if finish_job(claim, verdict):
+            shadow.follow(claim.image_id, claim.site_id)
     except PermanentFailure as failure:
         fail_job(claim, failure)
+        if failure.code in model_health.MODEL_CODES:
+            model_health.note_load_failure(claim.wanted, failure.code)
     except TransientFailure as failure:
         try_later(claim, failure)
     except SoftTimeLimitExceeded:
@@ -155,7 +181,7 @@ def claim_job(job_id: UUID) -> Claim | None:
     To be had are queued jobs that are due, and running ones whose worker is gone. The attempt
     is counted and committed before the work, so that a job that kills its worker is counted.
     """
-    job = Job.objects.select_related("image").filter(pk=job_id).first()
+    job = Job.objects.select_related("image__study").filter(pk=job_id).first()
     now = timezone.now()
     if job is None or not _may_be_claimed(job, now):
         return None
@@ -177,10 +203,12 @@ def claim_job(job_id: UUID) -> Claim | None:
     return Claim(
         job_id=job.pk,
         image_id=job.image_id,
+        site_id=job.image.study.site_id,
         original=job.image.original,
         sha256=job.image.sha256,
         attempt=job.attempts + 1,
         generation=job.manual_retries,
+        wanted=activations.wanted_at(job.image.study.site_id),
     )
 
 
@@ -237,7 +265,12 @@ def finish_job(claim: Claim, verdict: engine.Finding | engine.Refusal) -> bool:
             result, created = _attach(claim, result_id, heatmap, verdict)
             set_image_status(claim.image_id, Status.DONE)
             if created:
-                record("result.create", result, detail={"image": str(claim.image_id)})
+                record(
+                    "result.create",
+                    result,
+                    site_id=claim.site_id,
+                    detail={"image": str(claim.image_id)},
+                )
                 files.keep()
     return True
 
@@ -246,7 +279,7 @@ def _attach(
     claim: Claim, result_id: UUID, heatmap: str, finding: engine.Finding
 ) -> tuple[Result, bool]:
     """The result of this image by this model: made once, never changed."""
-    version, _ = ModelVersion.objects.get_or_create(
+    version, _ = ModelVersion.objects.defer("manifest").get_or_create(
         name=finding.model.name,
         version=finding.model.version,
         weights_sha256=finding.model.weights_sha256,

@@ -1,4 +1,4 @@
-"""Addresses of heatmaps and of trying again."""
+"""Addresses of trying again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,5 @@ from screening.inference import views
 app_name = "inference"
 
 urlpatterns = [
-    path("images/<uuid:image_id>/heatmap/", views.heatmap, name="heatmap"),
     path("images/<uuid:image_id>/retry/", views.retry, name="retry"),
 ]

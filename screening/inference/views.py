@@ -1,4 +1,4 @@
-"""Heatmaps, and the Retry button."""
+"""The Retry button."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_GET, require_POST
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from screening.accounts.access import requires
 from screening.accounts.models import User
 from screening.accounts.policies import Permission
-from screening.inference import selectors, services
-from screening.inference.serving import serve_heatmap
+from screening.inference import services
 from screening.studies.selectors import get_image
-
-
-@requires(Permission.VIEW_STUDIES)
-@require_GET
-def heatmap(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
-    """What in the picture speaks for the class, as an overlay."""
-    return serve_heatmap(selectors.get_result_of_image(cast(User, request.user), image_id))
 
 
 @requires(Permission.RETRY_JOBS)
@@ -32,5 +25,5 @@ def retry(request: HttpRequest, image_id: UUID) -> HttpResponse:
     user = cast(User, request.user)
     image = get_image(user, image_id)
     services.retry_job(actor=user, image=image)
-    messages.success(request, "The image is queued again.")
-    return redirect("reading:study", image.study_id)
+    messages.success(request, _("The image is queued again."))
+    return redirect("record:study", image.study_id)

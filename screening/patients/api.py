@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import UUID
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,9 +14,10 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from screening.accounts.api_permissions import requires_permission
-from screening.accounts.models import User
-from screening.accounts.policies import Permission, home_site
+from screening.accounts.models import Site, User
+from screening.accounts.policies import Permission, home_site, sites_where
 from screening.audit.services import record
+from screening.core.errors import InvalidInput
 from screening.patients import rules, selectors, services
 from screening.patients.models import Patient
 
@@ -50,6 +52,18 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
 
     def validate_birth_date(self, value: Any) -> Any:
         return rules.check_birth_date(value)
+
+
+class NewPatientSerializer(PatientSerializer):
+    """With the site, for whoever registers at several; without it, it is the caller's own."""
+
+    site = serializers.UUIDField(required=False, write_only=True)
+
+    class Meta(PatientSerializer.Meta):
+        fields = (  # type: ignore[assignment]  # one more than the tuple above
+            *PatientSerializer.Meta.fields,
+            "site",
+        )
 
 
 class PatientPageSerializer(serializers.Serializer[Any]):
@@ -97,15 +111,16 @@ class PatientList(APIView):
 
     @extend_schema(
         summary="Register a patient",
-        request=PatientSerializer,
+        request=NewPatientSerializer,
         responses={201: PatientSerializer, 409: OpenApiResponse(description="mrn_taken")},
     )
     def post(self, request: Request) -> Response:
         actor = cast(User, request.user)
-        given = PatientSerializer(data=request.data)
+        given = NewPatientSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        site = home_site(actor, Permission.EDIT_PATIENTS)
-        patient = services.create_patient(actor=actor, site=site, **given.validated_data)
+        values = dict(given.validated_data)
+        site = _site_for(actor, values.pop("site", None))
+        patient = services.create_patient(actor=actor, site=site, **values)
         return Response(PatientSerializer(patient).data, status=201)
 
 
@@ -136,6 +151,18 @@ class PatientDetail(APIView):
             actor=actor, patient=patient, changes=given.validated_data
         )
         return Response(PatientSerializer(changed).data)
+
+
+def _site_for(actor: User, site_id: UUID | None) -> Site:
+    """Where a new patient belongs. Raises ``InvalidInput`` for a site that is not the actor's."""
+    if site_id is None:
+        return home_site(actor, Permission.EDIT_PATIENTS)
+    site = sites_where(actor, Permission.EDIT_PATIENTS).filter(pk=site_id).first()
+    if site is None:
+        raise InvalidInput(
+            _("You register no patients at this site."), code="unknown_site", field="site"
+        )
+    return site
 
 
 def _address(request: Request, cursor: str) -> str | None:

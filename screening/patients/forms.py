@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
+from screening.accounts.models import Site
 from screening.patients import rules, services
 from screening.patients.models import Patient, Sex
 from screening.patients.services import PatientChanges
@@ -15,32 +18,48 @@ class PatientForm(forms.Form):
     """Shows every complaint at once; the services hold the same rules."""
 
     family_name = forms.CharField(
-        label="Family name",
-        help_text="Somebody with only one name has it here.",
+        label=_("Family name"),
+        help_text=_("Somebody with only one name has it here."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": 120}),
-        error_messages={"required": "Enter the family name."},
+        error_messages={"required": _("Enter the family name.")},
     )
     given_name = forms.CharField(
-        label="Given name",
+        label=_("Given name"),
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": 120}),
     )
     mrn = forms.CharField(
-        label="MRN",
-        help_text="The medical record number; each patient of your site has another.",
+        label=_("MRN"),
+        help_text=_("The medical record number; each patient of your site has another."),
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "maxlength": 64, "spellcheck": "false"}
         ),
-        error_messages={"required": "Enter the record number (MRN)."},
+        error_messages={"required": _("Enter the record number (MRN).")},
     )
     birth_date = forms.DateField(
-        label="Birth date",
+        label=_("Birth date"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date", "min": "1870-01-01"}, format="%Y-%m-%d"),
-        error_messages={"invalid": "Enter the date as year-month-day, such as 1962-03-14."},
+        error_messages={"invalid": _("Enter the date as year-month-day, such as 1962-03-14.")},
     )
-    sex = forms.ChoiceField(label="Sex", required=False, choices=[("", "Not known"), *Sex.choices])
+    sex = forms.ChoiceField(
+        label=_("Sex"), required=False, choices=[("", _("Not known")), *Sex.choices]
+    )
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def ask_for_site(self, sites: Sequence[Site]) -> None:
+        """Let whoever works at several sites say where the new record belongs."""
+        self._sites = {str(site.pk): site for site in sites}
+        self.fields["site"] = forms.ChoiceField(
+            label=_("Site"),
+            help_text=_("Where the record will belong. It can’t be moved later."),
+            choices=[("", _("Choose the site …")), *((str(s.pk), s.name) for s in sites)],
+            error_messages={"required": _("Choose the site.")},
+        )
+
+    def chosen_site(self) -> Site:
+        """The site that was chosen, once ``is_valid`` has said so."""
+        return self._sites[self.cleaned_data["site"]]
 
     @classmethod
     def of(cls, patient: Patient) -> PatientForm:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from screening.core.errors import InvalidInput
 from screening.patients.models import Patient, PatientQuerySet
@@ -128,4 +129,4 @@ def _parse(cursor: str, lists: Sequence[PatientQuerySet], groups: int) -> _Start
             row = rows.filter(pk=UUID(match[3])).first()
             if row is not None:
                 return _Start(match[1] == "next", int(match[2]), row)
-    raise InvalidInput("This page of the list is gone. Start from the first.", code="bad_cursor")
+    raise InvalidInput(_("This page of the list is gone. Start from the first."), code="bad_cursor")

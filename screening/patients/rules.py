@@ -10,6 +10,7 @@ import datetime as dt
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from screening.patients.models import MRN_LENGTH, NAME_LENGTH, Sex
 from screening.patients.normalise import has_hidden_characters, tidy, tidy_mrn
@@ -21,16 +22,16 @@ def check_mrn(text: str) -> str:
     """A record number: at least one character, none of them invisible."""
     mrn = tidy_mrn(text)
     if not mrn:
-        raise ValidationError("Enter the record number (MRN).")
+        raise ValidationError(_("Enter the record number (MRN)."))
     if has_hidden_characters(mrn, joiners=False):
-        raise ValidationError("The record number contains invisible characters; type it anew.")
+        raise ValidationError(_("The record number contains invisible characters; type it anew."))
     return _fitting(mrn, MRN_LENGTH)
 
 
 def check_family_name(text: str) -> str:
     """A family name, which everybody has; somebody with one name only has it here."""
     if not tidy(text):
-        raise ValidationError("Enter the family name.")
+        raise ValidationError(_("Enter the family name."))
     return _check_name(text, NAME_LENGTH)
 
 
@@ -42,27 +43,29 @@ def check_given_name(text: str) -> str:
 def check_birth_date(day: dt.date | None) -> dt.date | None:
     """A day on which somebody who is X-rayed can have been born; ``None`` if unknown."""
     if day is not None and day > timezone.localdate():
-        raise ValidationError("The birth date lies in the future.")
+        raise ValidationError(_("The birth date lies in the future."))
     if day is not None and day < EARLIEST_BIRTH:
-        raise ValidationError(f"The birth date must not lie before {EARLIEST_BIRTH.year}.")
+        raise ValidationError(
+            _("The birth date must not lie before %(year)s.") % {"year": EARLIEST_BIRTH.year}
+        )
     return day
 
 
 def check_sex(value: str) -> str:
     """One of the values of DICOM, or nothing."""
     if value and value not in Sex.values:
-        raise ValidationError("Choose one of the values that are offered.")
+        raise ValidationError(_("Choose one of the values that are offered."))
     return value
 
 
 def _check_name(text: str, longest: int) -> str:
     name = tidy(text)
     if has_hidden_characters(name):
-        raise ValidationError("The name contains invisible characters; type it anew.")
+        raise ValidationError(_("The name contains invisible characters; type it anew."))
     return _fitting(name, longest)
 
 
 def _fitting(text: str, longest: int) -> str:
     if len(text) > longest:
-        raise ValidationError(f"Use at most {longest} characters.")
+        raise ValidationError(_("Use at most %(count)s characters.") % {"count": longest})
     return text

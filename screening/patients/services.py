@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from screening.accounts.models import Site, User
 from screening.accounts.policies import Permission, require
@@ -96,8 +97,10 @@ def update_patient(
         return current
     if seen and seen != before:
         raise Conflict(
-            "Somebody else has changed this patient's data in the meantime. "
-            "Load the page again, look at what is there now, and repeat your change.",
+            _(
+                "Somebody else has changed this patient's data in the meantime. "
+                "Load the page again, look at what is there now, and repeat your change."
+            ),
             code="changed_meanwhile",
         )
     keys = [_KEYS[field] for field in changed if field in _KEYS]
@@ -119,7 +122,7 @@ def _checked(field: str, value: Any) -> Any:
 
 def _mrn_taken() -> Conflict:
     return Conflict(
-        "A patient with this MRN is registered at your site already. Search for the MRN.",
+        _("A patient with this MRN is registered at your site already. Search for the MRN."),
         code="mrn_taken",
         field="mrn",
     )

@@ -8,11 +8,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from screening.accounts.access import requires
 from screening.accounts.models import User
-from screening.accounts.policies import Permission, home_site, require
+from screening.accounts.policies import Permission, require, sites_where
 from screening.audit.services import record
 from screening.core.errors import Conflict, InvalidInput
 from screening.patients import selectors, services
@@ -35,19 +36,23 @@ def patient_list(request: HttpRequest) -> HttpResponse:
 @requires(Permission.EDIT_PATIENTS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
-    """Register a patient at the person's own site."""
+    """Register a patient at the person's own site, or at the one that the person chooses."""
     actor = cast(User, request.user)
-    site = home_site(actor, Permission.EDIT_PATIENTS)
+    sites = list(sites_where(actor, Permission.EDIT_PATIENTS))
     form = PatientForm(request.POST or None)
+    if len(sites) > 1:
+        form.ask_for_site(sites)
     if request.method == "POST" and form.is_valid():
+        site = form.chosen_site() if len(sites) > 1 else sites[0]
         try:
             patient = services.create_patient(actor=actor, site=site, **form.values())
         except (Conflict, InvalidInput) as error:
             form.add_error(error.field, error.message)
         else:
-            messages.success(request, "The patient is registered.")
-            return redirect("reading:case_record", patient.pk)
-    return render(request, "patients/form.html", {"form": form, "site": site})
+            messages.success(request, _("The patient is registered."))
+            return redirect("record:case_record", patient.pk)
+    context = {"form": form, "site": sites[0] if len(sites) == 1 else None}
+    return render(request, "patients/form.html", context)
 
 
 @requires(Permission.EDIT_PATIENTS)
@@ -69,8 +74,8 @@ def edit(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         except (Conflict, InvalidInput) as error:
             form.add_error(error.field, error.message)
         else:
-            messages.success(request, "The changes are saved.")
-            return redirect("reading:case_record", patient.pk)
+            messages.success(request, _("The changes are saved."))
+            return redirect("record:case_record", patient.pk)
     if request.method != "POST":
         record("patient.view", patient)
     return render(request, "patients/form.html", {"form": form, "patient": patient})

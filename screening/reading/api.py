@@ -1,22 +1,12 @@
-"""Studies over the API: send them, list them, ask what became of them, fetch the pictures."""
+"""Readings over the API: read them, draft, record a first impression, sign, add."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.core.exceptions import TooManyFilesSent
-from django.http import FileResponse, Http404
-from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
-from rest_framework.generics import ListAPIView
-from rest_framework.pagination import Cursor, CursorPagination
-from rest_framework.parsers import MultiPartParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,244 +16,137 @@ from screening.accounts.api_permissions import requires_permission
 from screening.accounts.models import User
 from screening.accounts.policies import Permission
 from screening.audit.services import record
-from screening.core.errors import InvalidInput, PortalError
-from screening.inference.models import Label
-from screening.inference.selectors import (
-    StudyRows,
-    get_result_of_image,
-    latest_result,
-    with_label,
-)
-from screening.inference.serving import serve_heatmap
-from screening.patients.models import Patient
-from screening.reading import services
+from screening.reading import selectors, services
 from screening.reading.api_serializers import (
-    ReceivedStudySerializer,
-    RefusedStudySerializer,
-    StudySerializer,
-    StudyUploadSerializer,
+    AddendumSerializer,
+    DraftSentSerializer,
+    NewAddendumSerializer,
+    ReadingSerializer,
+    SignedSentSerializer,
+    StudyReadingsSerializer,
 )
-from screening.reading.selectors import studies_for
-from screening.studies import gate
-from screening.studies.models import OPEN_STATUSES, Status, Study
-from screening.studies.names import clean_name
-from screening.studies.selectors import get_image
-from screening.studies.services import DUPLICATE_MESSAGE, receive_image
-from screening.studies.serving import Rendition, serve_image
-from screening.studies.uploads import dropped_files
+from screening.reading.services import Draft
+from screening.studies.models import Study
+from screening.studies.selectors import get_study
 
 MAY_VIEW = requires_permission(Permission.VIEW_STUDIES)
+MAY_WRITE = requires_permission(Permission.WRITE_READINGS)
 
 
 def _user(request: Request) -> User:
     return cast(User, request.user)
 
 
-class StudyPagination(CursorPagination):
-    """Newest first; a page deep in the past costs no more than the first."""
-
-    page_size = 50
-    ordering = ("-created_at", "-id")
-
-    def decode_cursor(self, request: Request) -> Cursor | None:
-        """Also look at the moment inside, which DRF hands to the database as it is."""
-        try:
-            cursor = super().decode_cursor(request)
-            if cursor is not None and cursor.position is not None:
-                datetime.fromisoformat(str(cursor.position)).astimezone(UTC)
-        except (NotFound, ValueError, OverflowError):
-            raise InvalidInput(
-                "This page of the list is gone. Start from the first.", code="bad_cursor"
-            ) from None
-        return cursor
-
-
-class StudyFilter(serializers.Serializer[Any]):
-    """What may be asked of the list; a value that does not exist is an error, not an empty list."""
-
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
-    label = serializers.ChoiceField(  # type: ignore[assignment]  # Field has a label too
-        choices=Label.choices, required=False
-    )
-    patient = serializers.UUIDField(required=False)
-
-
-class StudyList(ListAPIView[Study]):
-    """The studies of the caller's sites."""
-
-    permission_classes = (
-        requires_permission(Permission.VIEW_STUDIES, to_write=Permission.UPLOAD_STUDIES),
-    )
-    parser_classes = (MultiPartParser,)
-    pagination_class = StudyPagination
-    serializer_class = StudySerializer
-    queryset = Study.objects.none()
-
-    def get_queryset(self) -> StudyRows:
-        form = StudyFilter(data=self.request.query_params.dict())
-        form.is_valid(raise_exception=True)
-        wanted = form.validated_data
-        studies = studies_for(_user(self.request))
-        if "status" in wanted:
-            studies = studies.filter(status=wanted["status"])
-        if "label" in wanted:
-            studies = with_label(studies, wanted["label"])
-        if "patient" in wanted:
-            studies = studies.filter(patient=wanted["patient"])
-        return studies
-
-    @extend_schema(
-        summary="List studies, newest first",
-        parameters=[
-            OpenApiParameter("status", OpenApiTypes.STR, enum=Status.values),
-            OpenApiParameter("label", OpenApiTypes.STR, enum=Label.values),
-            OpenApiParameter("patient", OpenApiTypes.UUID),
-        ],
-    )
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        response = super().get(request, *args, **kwargs)
-        services.note_list_view(
-            actor=_user(request), page="api", cards=len(response.data["results"])
-        )
-        return response
-
-    @extend_schema(
-        summary="Send a study of one or more images",
-        request={"multipart/form-data": StudyUploadSerializer},
-        responses={
-            201: ReceivedStudySerializer,
-            422: OpenApiResponse(RefusedStudySerializer, "No image was accepted."),
-        },
-    )
-    def post(self, request: Request) -> Response:
-        user = _user(request)
-        patient, study_id = self._addressed(request, user)
-        images: list[dict[str, Any]] = [
-            _refusal(clean_name(name), gate.too_large())
-            for name in dropped_files(request._request, "images")
-        ]
-        for file in request.FILES.getlist("images"):
-            name = clean_name(file.name or "")
-            try:
-                received = receive_image(
-                    actor=user,
-                    patient=patient,
-                    study_id=study_id,
-                    content=file,
-                    original_name=name,
-                )
-            except gate.UploadRefused as refusal:
-                images.append(_refusal(name, refusal))
-                continue
-            answer = {"id": received.image.pk, "name": name, "status": received.image.status}
-            if received.duplicate:
-                answer |= {"code": "duplicate", "message": DUPLICATE_MESSAGE}
-            images.append(answer)
-        if not images:
-            raise InvalidInput(
-                "Send one file or more in the field “images”.", code="no_file", field="images"
-            )
-        study = Study.objects.visible_to(user).filter(pk=study_id).first()
-        if study is None:
-            first = {key: images[0][key] for key in ("code", "message")}
-            return Response({**first, "images": images}, status=422)
-        return Response({"id": study.pk, "status": study.status, "images": images}, status=201)
-
-    def _addressed(self, request: Request, user: User) -> tuple[Patient, UUID]:
-        """Whose study it is to be, and its key."""
-        try:
-            form = AddressForm(data=request.data)
-        except TooManyFilesSent:
-            raise gate.too_many_files() from None
-        form.is_valid(raise_exception=True)
-        patient = get_object_or_404(
-            Patient.objects.visible_to(user), pk=form.validated_data["patient"]
-        )
-        policies.require(user, Permission.UPLOAD_STUDIES, patient.site_id)
-        return patient, form.validated_data.get("id") or uuid4()
-
-
-class AddressForm(serializers.Serializer[Any]):
-    """The part of an upload that is not files."""
-
-    patient = serializers.UUIDField()
-    id = serializers.UUIDField(required=False)
-
-
-def _refusal(name: str, error: PortalError) -> dict[str, Any]:
-    return {"name": name, "code": error.code, "message": error.message}
-
-
-class StudyDetail(APIView):
-    """One study."""
+class StudyReadings(APIView):
+    """The readings of one study."""
 
     permission_classes = (MAY_VIEW,)
 
-    @extend_schema(summary="What became of a study", responses={200: StudySerializer})
+    @extend_schema(
+        summary="The signed readings of a study, and the caller's own draft",
+        responses={200: StudyReadingsSerializer},
+    )
     def get(self, request: Request, study_id: UUID) -> Response:
-        study = _open_study(_user(request), study_id)
-        return Response(StudySerializer(study, context={"request": request}).data)
+        user = _user(request)
+        study = get_study(user, study_id)
+        own = selectors.reading_of(user, study)
+        found = {
+            "answer_hidden": selectors.answer_hidden(user, study),
+            "draft": own if own is not None and not own.is_signed else None,
+            "readings": selectors.signed_readings(user, study),
+        }
+        record("reading.list", study, actor=user)
+        return Response(StudyReadingsSerializer(found).data)
 
 
-def _open_study(user: User, study_id: UUID) -> Study:
-    """The study, with a line in the audit as soon as there is a finding to be seen.
+class WritingView(APIView):
+    """What the three ways of writing one's own reading share."""
 
-    A program that waits for its result asks many times a second; what it is told until then
-    is that it has to wait.
-    """
-    study = studies_for(user).filter(pk=study_id).first()
-    if study is None:
-        raise Http404
-    if study.status not in OPEN_STATUSES or any(map(latest_result, study.images.all())):
-        record("study.view", study, actor=user)
-    return study
+    permission_classes = (MAY_WRITE,)
 
-
-class PictureRenderer(BaseRenderer):
-    """Lets a caller ask for pictures (``Accept: image/*``); the bytes are streamed as they are."""
-
-    media_type = "image/*"
-    format = "picture"
-
-    def render(self, data: Any, *_: Any) -> Any:
-        return data
+    def _addressed(
+        self, request: Request, study_id: UUID, form_class: type[serializers.Serializer[Any]]
+    ) -> tuple[User, Study, dict[str, Any]]:
+        user = _user(request)
+        study = get_study(user, study_id)
+        policies.require(user, Permission.WRITE_READINGS, study.site_id)
+        form = form_class(data=request.data)
+        form.is_valid(raise_exception=True)
+        return user, study, form.validated_data
 
 
-def _picture(content_type: str) -> dict[tuple[int, str], Any]:
-    return {(200, content_type): OpenApiTypes.BINARY}
+def _draft(sent: dict[str, Any]) -> Draft:
+    return Draft(sent["impression"], sent["text"], sent["stance"], sent["reason"])
 
 
-class PictureView(APIView):
-    """The bytes of an image for whoever may see it."""
-
-    permission_classes = (MAY_VIEW,)
-    # JSON first: errors are written as JSON whatever was asked for.
-    renderer_classes = (JSONRenderer, PictureRenderer)
-
-
-class ImageDisplay(PictureView):
-    @extend_schema(summary="The picture as pages show it", responses=_picture("image/jpeg"))
-    def get(self, request: Request, image_id: UUID) -> FileResponse:
-        return serve_image(get_image(_user(request), image_id), Rendition.DISPLAY)
-
-
-class ImageThumbnail(PictureView):
-    @extend_schema(summary="The picture in small", responses=_picture("image/jpeg"))
-    def get(self, request: Request, image_id: UUID) -> FileResponse:
-        return serve_image(get_image(_user(request), image_id), Rendition.THUMBNAIL)
-
-
-class ImageOriginal(PictureView):
+class ReadingDraft(WritingView):
     @extend_schema(
-        summary="The file as it was sent", responses=_picture("application/octet-stream")
+        summary="Keep a draft of one's own reading",
+        description=(
+            "`version` is that of the draft this one replaces, 0 for the first. 409 with the code "
+            "`draft_overtaken` says that somebody has saved since."
+        ),
+        request=DraftSentSerializer,
+        responses={200: ReadingSerializer},
     )
-    def get(self, request: Request, image_id: UUID) -> FileResponse:
-        return serve_image(get_image(_user(request), image_id), Rendition.ORIGINAL)
+    def post(self, request: Request, study_id: UUID) -> Response:
+        user, study, sent = self._addressed(request, study_id, DraftSentSerializer)
+        reading = services.save_draft(
+            actor=user, study=study, draft=_draft(sent), version=sent["version"]
+        )
+        return Response(ReadingSerializer(reading).data)
 
 
-class ImageHeatmap(PictureView):
+class ReadingFirstImpression(WritingView):
     @extend_schema(
-        summary="What in the picture speaks for the class", responses=_picture("image/png")
+        summary="Record the impression from before the AI's answer is shown",
+        description="Only where the answer is hidden from the caller; it is shown from then on.",
+        request=DraftSentSerializer,
+        responses={201: ReadingSerializer},
     )
-    def get(self, request: Request, image_id: UUID) -> FileResponse:
-        return serve_heatmap(get_result_of_image(_user(request), image_id))
+    def post(self, request: Request, study_id: UUID) -> Response:
+        user, study, sent = self._addressed(request, study_id, DraftSentSerializer)
+        reading = services.record_first_impression(
+            actor=user, study=study, draft=_draft(sent), version=sent["version"]
+        )
+        return Response(ReadingSerializer(reading).data, status=201)
+
+
+class ReadingSignature(WritingView):
+    @extend_schema(
+        summary="Sign one's own reading",
+        description=(
+            "It can't be changed after that. `stance` is `agrees` where the impression is the "
+            "AI's class, else `overrides` with a `reason`; either with `unsure`; neither where "
+            "there is no answer."
+        ),
+        request=SignedSentSerializer,
+        responses={201: ReadingSerializer},
+    )
+    def post(self, request: Request, study_id: UUID) -> Response:
+        user, study, sent = self._addressed(request, study_id, SignedSentSerializer)
+        reading = services.sign_reading(
+            actor=user, study=study, draft=_draft(sent), version=sent["version"]
+        )
+        return Response(ReadingSerializer(reading).data, status=201)
+
+
+class ReadingAddenda(APIView):
+    """What is added to a signed reading."""
+
+    permission_classes = (MAY_WRITE,)
+
+    @extend_schema(
+        summary="Add to a signed reading",
+        request=NewAddendumSerializer,
+        responses={201: AddendumSerializer},
+    )
+    def post(self, request: Request, reading_id: UUID) -> Response:
+        user = _user(request)
+        reading = selectors.get_signed_reading(user, reading_id)
+        form = NewAddendumSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        addendum = services.add_addendum(
+            actor=user, reading=reading, text=form.validated_data["text"]
+        )
+        return Response(AddendumSerializer(addendum).data, status=201)

@@ -1,4 +1,4 @@
-"""How the API writes down studies, images and results."""
+"""How the API writes down readings."""
 
 from __future__ import annotations
 
@@ -6,174 +6,95 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.reverse import reverse
 
-from screening.inference.models import Label, Result
-from screening.inference.selectors import job_of, latest_result
-from screening.studies.models import Image, Status, Study
-
-
-class ProbabilitiesSerializer(serializers.Serializer[Any]):
-    """Calibrated; they sum to 1."""
-
-    covid = serializers.FloatField(min_value=0, max_value=1)
-    pneumonia = serializers.FloatField(min_value=0, max_value=1)
-    normal = serializers.FloatField(min_value=0, max_value=1)
+from screening.inference.models import Label
+from screening.reading.models import Addendum, FirstImpression, Impression, Reading, Stance
+from screening.reading.services import REASON_LENGTH, TEXT_LENGTH
 
 
-class ModelSerializer(serializers.Serializer[Any]):
-    """The released model that answered."""
+class AddendumSerializer(serializers.Serializer[Addendum]):
+    """What was added to a signed reading, and by whom."""
 
-    name = serializers.CharField()
-    version = serializers.CharField()
-
-
-class EvidenceSerializer(serializers.Serializer[Any]):
-    """How far an answer can be trusted.
-
-    ``prediction_set`` holds the classes that can't be ruled out, at the stated ``coverage``, and
-    ``uncertain`` says that it is not exactly one. ``operating_point`` is the threshold at which
-    COVID-19 is called, with the sensitivity and specificity it had on the selection split.
-    ``shortcut`` says what share of the evidence lies inside the lungs and whether the answer needs
-    them; an ``unreliable`` answer does not rest on the lungs. ``caution`` is null or ``{code,
-    message}``.
-    """
-
-    prediction_set = serializers.ListField(child=serializers.ChoiceField(choices=Label.choices))
-    uncertain = serializers.BooleanField()
-    coverage = serializers.FloatField()
-    operating_point = serializers.DictField()
-    shortcut = serializers.DictField()
-    caution = serializers.DictField(allow_null=True)
+    id = serializers.UUIDField()
+    author = serializers.CharField()
+    text = serializers.CharField()
+    signed_at = serializers.DateTimeField(source="created_at")
 
 
-class ImageSerializer(serializers.Serializer[Image]):
-    """One image and what the newest result says of it.
+class FirstImpressionSerializer(serializers.Serializer[FirstImpression]):
+    """What the reader thought before the AI's answer was shown."""
 
-    ``label``, ``probabilities``, ``model``, ``milliseconds`` and ``heatmap`` are null until there
-    is a result, ``evidence`` also where the model carries none; ``code`` and ``message`` say why an
-    image failed or was refused. The addresses take the same token as this answer.
+    impression = serializers.ChoiceField(choices=Impression.choices)
+    text = serializers.CharField(allow_blank=True)
+    recorded_at = serializers.DateTimeField(source="created_at")
+
+
+class ReadingSerializer(serializers.Serializer[Reading]):
+    """One reading. ``signed_at`` is null for a draft, which only its reader sees.
+
+    ``of_record`` marks the one that counts: the first that was signed. ``ai_label`` and
+    ``ai_called`` are the AI's class and flag as they stood when it was signed.
     """
 
     id = serializers.UUIDField()
-    name = serializers.CharField(source="original_name")
-    status = serializers.ChoiceField(choices=Status.choices)
-    format = serializers.CharField()
-    width = serializers.IntegerField(help_text="pixels")
-    height = serializers.IntegerField(help_text="pixels")
-    label = serializers.SerializerMethodField()  # type: ignore[assignment]  # Field has a label too
-    probabilities = serializers.SerializerMethodField()
-    model = serializers.SerializerMethodField()
-    milliseconds = serializers.SerializerMethodField(help_text="time in the model")
-    evidence = serializers.SerializerMethodField(help_text="how far the answer can be trusted")
-    heatmap = serializers.SerializerMethodField(help_text="RGBA PNG to lay over the display")
-    display = serializers.SerializerMethodField(help_text="8-bit JPEG")
-    thumbnail = serializers.SerializerMethodField(help_text="8-bit JPEG, 256 pixels")
-    code = serializers.SerializerMethodField()
-    message = serializers.SerializerMethodField()
+    study = serializers.UUIDField(source="study_id")
+    reader = serializers.CharField()
+    version = serializers.IntegerField()
+    impression = serializers.ChoiceField(choices=Impression.choices, allow_blank=True)
+    text = serializers.CharField(allow_blank=True)
+    stance = serializers.ChoiceField(choices=Stance.choices, allow_blank=True)
+    reason = serializers.CharField(allow_blank=True)
+    saved_at = serializers.DateTimeField()
+    signed_at = serializers.DateTimeField(allow_null=True)
+    of_record = serializers.BooleanField()
+    ai_label = serializers.SerializerMethodField()
+    ai_called = serializers.BooleanField(allow_null=True)
+    first_impression = serializers.SerializerMethodField()
+    addenda = AddendumSerializer(many=True)
 
     @extend_schema_field(serializers.ChoiceField(choices=Label.choices, allow_null=True))
-    def get_label(self, image: Image) -> str | None:
-        result = _result(image)
-        return result.label if result else None
+    def get_ai_label(self, reading: Reading) -> str | None:
+        return reading.ai_label or None
 
-    @extend_schema_field(ProbabilitiesSerializer(allow_null=True))
-    def get_probabilities(self, image: Image) -> dict[str, float] | None:
-        result = _result(image)
-        return result.probabilities if result else None
-
-    @extend_schema_field(ModelSerializer(allow_null=True))
-    def get_model(self, image: Image) -> dict[str, str] | None:
-        result = _result(image)
-        if result is None:
-            return None
-        return {"name": result.model_version.name, "version": result.model_version.version}
-
-    def get_milliseconds(self, image: Image) -> float | None:
-        result = _result(image)
-        return result.milliseconds if result else None
-
-    @extend_schema_field(EvidenceSerializer(allow_null=True))
-    def get_evidence(self, image: Image) -> dict[str, Any] | None:
-        result = _result(image)
-        return result.evidence or None if result else None
-
-    @extend_schema_field(serializers.URLField(allow_null=True))
-    def get_heatmap(self, image: Image) -> str | None:
-        return self._address("heatmap", image) if _result(image) else None
-
-    @extend_schema_field(serializers.URLField())
-    def get_display(self, image: Image) -> str:
-        return self._address("display", image)
-
-    @extend_schema_field(serializers.URLField())
-    def get_thumbnail(self, image: Image) -> str:
-        return self._address("thumbnail", image)
-
-    def get_code(self, image: Image) -> str | None:
-        return _reason(image)[0]
-
-    def get_message(self, image: Image) -> str | None:
-        return _reason(image)[1]
-
-    def _address(self, rendition: str, image: Image) -> str:
-        address: str = reverse(
-            f"api-image-{rendition}", args=(image.pk,), request=self.context.get("request")
-        )
-        return address
+    @extend_schema_field(FirstImpressionSerializer(allow_null=True))
+    def get_first_impression(self, reading: Reading) -> dict[str, Any] | None:
+        first = getattr(reading, "first_impression", None)
+        return FirstImpressionSerializer(first).data if first is not None else None
 
 
-class StudySerializer(serializers.Serializer[Study]):
-    """One study with its images."""
+class StudyReadingsSerializer(serializers.Serializer[Any]):
+    """The readings of one study, the reading of record first; ``draft`` is the caller's own."""
 
-    id = serializers.UUIDField()
-    patient = serializers.UUIDField(source="patient_id")
-    status = serializers.ChoiceField(choices=Status.choices)
-    created_at = serializers.DateTimeField()
-    images = ImageSerializer(many=True)
+    answer_hidden = serializers.BooleanField()
+    draft = ReadingSerializer(allow_null=True)
+    readings = ReadingSerializer(many=True)
 
 
-class StudyUploadSerializer(serializers.Serializer[Any]):
-    """A new study. ``id`` may be chosen by the sender: sending it all again then adds nothing."""
+class DraftSentSerializer(serializers.Serializer[Any]):
+    """What a draft holds; every part may be left out."""
 
-    patient = serializers.UUIDField()
-    images = serializers.ListField(child=serializers.FileField(allow_empty_file=True))
-    id = serializers.UUIDField(required=False)
-
-
-class ReceivedImageSerializer(serializers.Serializer[Any]):
-    """What became of one file: accepted (``id`` and ``status``) or refused (``code``, ``message``).
-
-    A file that the study held before has all four, with the code ``duplicate``.
-    """
-
-    name = serializers.CharField()
-    id = serializers.UUIDField(required=False)
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
-    code = serializers.CharField(required=False)
-    message = serializers.CharField(required=False)
+    version = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
+    impression = serializers.ChoiceField(
+        choices=Impression.choices, required=False, default="", allow_blank=True
+    )
+    text = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=TEXT_LENGTH
+    )
+    stance = serializers.ChoiceField(
+        choices=Stance.choices, required=False, default="", allow_blank=True
+    )
+    reason = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=REASON_LENGTH
+    )
 
 
-class ReceivedStudySerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=Status.choices)
-    images = ReceivedImageSerializer(many=True)
+class SignedSentSerializer(DraftSentSerializer):
+    """What is signed: ``impression`` at least."""
+
+    impression = serializers.ChoiceField(choices=Impression.choices)
 
 
-class RefusedStudySerializer(serializers.Serializer[Any]):
-    """Nothing was accepted: ``code`` and ``message`` are those of the first file."""
+class NewAddendumSerializer(serializers.Serializer[Any]):
+    """The words to add."""
 
-    code = serializers.CharField()
-    message = serializers.CharField()
-    images = ReceivedImageSerializer(many=True)
-
-
-def _result(image: Image) -> Result | None:
-    return latest_result(image)
-
-
-def _reason(image: Image) -> tuple[str | None, str | None]:
-    job = job_of(image)
-    if job is None or job.status not in (Status.FAILED, Status.REFUSED):
-        return None, None
-    return job.code, job.message
+    text = serializers.CharField(max_length=TEXT_LENGTH)

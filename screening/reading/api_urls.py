@@ -1,4 +1,4 @@
-"""Addresses of studies and pictures under ``/api/v1/``."""
+"""Addresses of readings under ``/api/v1/``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from django.urls import path
 from screening.reading import api
 
 urlpatterns = [
-    path("studies/", api.StudyList.as_view(), name="api-studies"),
-    path("studies/<uuid:study_id>/", api.StudyDetail.as_view(), name="api-study"),
-    path("images/<uuid:image_id>/display/", api.ImageDisplay.as_view(), name="api-image-display"),
+    path("studies/<uuid:study_id>/readings/", api.StudyReadings.as_view(), name="api-readings"),
     path(
-        "images/<uuid:image_id>/thumbnail/",
-        api.ImageThumbnail.as_view(),
-        name="api-image-thumbnail",
+        "studies/<uuid:study_id>/readings/draft/",
+        api.ReadingDraft.as_view(),
+        name="api-reading-draft",
     ),
     path(
-        "images/<uuid:image_id>/original/", api.ImageOriginal.as_view(), name="api-image-original"
+        "studies/<uuid:study_id>/readings/first-impression/",
+        api.ReadingFirstImpression.as_view(),
+        name="api-reading-first-impression",
     ),
-    path("images/<uuid:image_id>/heatmap/", api.ImageHeatmap.as_view(), name="api-image-heatmap"),
+    path(
+        "studies/<uuid:study_id>/readings/sign/",
+        api.ReadingSignature.as_view(),
+        name="api-reading-sign",
+    ),
+    path(
+        "readings/<uuid:reading_id>/addenda/",
+        api.ReadingAddenda.as_view(),
+        name="api-reading-addenda",
+    ),
 ]

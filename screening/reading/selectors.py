@@ -1,167 +1,90 @@
-"""What the pages read: studies with their images, jobs and newest results, in few queries."""
+"""Who may see what: the AI's answers, readings, and discrepancies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
+from django.http import Http404
 
-from screening.accounts.policies import Permission, memberships_with
-from screening.core.errors import InvalidInput
-from screening.inference.selectors import StudyRows, with_label, with_results
-from screening.patients.models import Patient
-from screening.reading.cards import StudyCard, card_of_study
-from screening.studies.models import OPEN_STATUSES, Image, Status, Study
+from screening.reading.blind_first import hidden_since
+from screening.reading.models import FirstImpression, Reading
+from screening.studies.models import Image, Study
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from screening.accounts.models import User
 
-PAGE_SIZE = 50
-ATTENTION_DAYS = 14
+
+def answers_hidden(user: User | AnonymousUser, studies: Iterable[Study]) -> frozenset[UUID]:
+    """The keys of those ``studies`` whose AI answer ``user`` may not see yet.
+
+    One query where no site reads blind first, three at most, however many studies.
+    """
+    found = list(studies)
+    if not found:
+        return frozenset()
+    since = hidden_since({study.site_id for study in found})
+    closed = {
+        study.pk
+        for study in found
+        if study.site_id in since and study.created_at >= since[study.site_id]
+    }
+    if not closed:
+        return frozenset()
+    opened = Reading.objects.filter(study__in=closed).filter(
+        Q(signed_at__isnull=False) | Q(reader_id=user.pk, first_impression__isnull=False)
+    )
+    return frozenset(closed - set(opened.values_list("study_id", flat=True)))
 
 
-@dataclass(frozen=True)
-class HistoryFilter:
-    """What somebody wants to see of the history; empty means everything."""
-
-    status: str = ""
-    label: str = ""
-    since: date | None = None
-    until: date | None = None
+def answer_hidden(user: User | AnonymousUser, study: Study) -> bool:
+    """Whether the AI's answer to ``study`` must not be shown to ``user`` yet."""
+    return bool(answers_hidden(user, [study]))
 
 
-@dataclass(frozen=True)
-class StudyPage:
-    """One page of studies, newest first, with the marks that lead to its neighbours."""
+def answer_shown_to(user: User | AnonymousUser) -> Q:
+    """The same rule as a condition on studies, for lists that are narrowed by an answer.
 
-    cards: Sequence[StudyCard]
-    newer: str = ""
-    older: str = ""
-
-
-@dataclass(frozen=True)
-class Rights:
-    """What a person may do with a patient's record."""
-
-    edit: bool
-    upload: bool
-    retry: bool
+    A filter or an order that rests on the AI's answer tells of the answer; so it must only ever
+    see the studies for which this holds.
+    """
+    closed = Q(pk__in=[])
+    for site_id, moment in hidden_since().items():
+        closed |= Q(site=site_id, created_at__gte=moment)
+    own = FirstImpression.objects.filter(reading__study=OuterRef("pk"), reading__reader=user.pk)
+    signed = Reading.objects.signed().filter(study=OuterRef("pk"))
+    return ~closed | Exists(own) | Exists(signed)
 
 
-def rights_at(user: User | AnonymousUser, site_id: UUID) -> Rights:
-    def may(permission: Permission) -> bool:
-        return memberships_with(user, permission).filter(site_id=site_id).exists()
+def reading_of(user: User | AnonymousUser, study: Study) -> Reading | None:
+    """The user's own reading of ``study``, draft or signed."""
+    rows = Reading.objects.visible_to(user).filter(study=study, reader_id=user.pk)
+    return rows.select_related("first_impression", "reader").first()
 
-    return Rights(
-        edit=may(Permission.EDIT_PATIENTS),
-        upload=may(Permission.UPLOAD_STUDIES),
-        retry=may(Permission.RETRY_JOBS),
+
+def signed_readings(user: User | AnonymousUser, study: Study) -> list[Reading]:
+    """The signed readings of a study with their addenda, the reading of record first."""
+    rows = Reading.objects.visible_to(user).signed().filter(study=study)
+    return list(
+        rows.select_related("reader", "first_impression", "discrepancy__resolved_by")
+        .prefetch_related("addenda__author")
+        .order_by("-of_record", "signed_at", "id")
     )
 
 
-def studies_for(user: User | AnonymousUser) -> StudyRows:
-    """Every study that ``user`` may see, with all that a card needs in three queries."""
-    return with_results(
-        Study.objects.visible_to(user)
-        .select_related("patient", "uploaded_by")
-        .order_by("-created_at", "-id")
-    )
+def get_signed_reading(user: User | AnonymousUser, reading_id: UUID) -> Reading:
+    """A signed reading with its study, or ``Http404`` where ``user`` may not know of it."""
+    rows = Reading.objects.visible_to(user).signed().select_related("study__patient", "reader")
+    reading = rows.filter(pk=reading_id).first()
+    if reading is None:
+        raise Http404
+    return reading
 
 
-def latest_studies(user: User | AnonymousUser, *, limit: int) -> list[StudyCard]:
-    return [card_of_study(study) for study in studies_for(user)[:limit]]
-
-
-def studies_needing_attention(user: User | AnonymousUser, *, limit: int) -> list[StudyCard]:
-    """Recent studies of which an image failed or was refused, newest first."""
-    stuck = Image.objects.filter(study=OuterRef("pk"), status__in=(Status.FAILED, Status.REFUSED))
-    recent = timezone.now() - timedelta(days=ATTENTION_DAYS)
-    studies = studies_for(user).filter(Exists(stuck), created_at__gte=recent)
-    return [card_of_study(study) for study in studies[:limit]]
-
-
-def study_history(
-    user: User | AnonymousUser,
-    wanted: HistoryFilter,
-    *,
-    before: str = "",
-    after: str = "",
-) -> StudyPage:
-    """One page of the studies of the person's sites, newest first."""
-    return _page(_narrow(studies_for(user), wanted), before=before, after=after)
-
-
-def patient_timeline(
-    user: User | AnonymousUser, patient: Patient, *, before: str = "", after: str = ""
-) -> StudyPage:
-    """One page of a patient's studies, newest first."""
-    return _page(studies_for(user).filter(patient=patient), before=before, after=after)
-
-
-def _narrow(studies: StudyRows, wanted: HistoryFilter) -> StudyRows:
-    if wanted.status == "open":
-        studies = studies.filter(status__in=OPEN_STATUSES)
-    elif wanted.status:
-        studies = studies.filter(status=wanted.status)
-    if wanted.label:
-        studies = with_label(studies, wanted.label)
-    if wanted.since:
-        studies = studies.filter(created_at__gte=_midnight(wanted.since))
-    if wanted.until:
-        studies = studies.filter(created_at__lt=_midnight(wanted.until + timedelta(days=1)))
-    return studies
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def _page(studies: StudyRows, *, before: str, after: str) -> StudyPage:
-    """Cut one page out by keyset: however deep the page, the database reads one page of rows."""
-    if after:
-        at, pk = _read_mark(after)
-        newer = studies.filter(created_at__gte=at).filter(
-            Q(created_at__gt=at) | Q(created_at=at, pk__gt=pk)
-        )
-        found = list(newer.order_by("created_at", "id")[: PAGE_SIZE + 1])
-        more_newer, more_older = len(found) > PAGE_SIZE, True
-        found = found[:PAGE_SIZE][::-1]
-    else:
-        if before:
-            at, pk = _read_mark(before)
-            studies = studies.filter(created_at__lte=at).filter(
-                Q(created_at__lt=at) | Q(created_at=at, pk__lt=pk)
-            )
-        found = list(studies[: PAGE_SIZE + 1])
-        more_newer, more_older = bool(before), len(found) > PAGE_SIZE
-        found = found[:PAGE_SIZE]
-    return StudyPage(
-        cards=[card_of_study(study) for study in found],
-        newer=_mark(found[0]) if found and more_newer else "",
-        older=_mark(found[-1]) if found and more_older else "",
-    )
-
-
-def _mark(study: Study) -> str:
-    """A study's place in the order: microseconds since 1970 and its key."""
-    since = study.created_at - datetime(1970, 1, 1, tzinfo=UTC)
-    return f"{since // timedelta(microseconds=1)}-{study.pk.hex}"
-
-
-def _read_mark(mark: str) -> tuple[datetime, UUID]:
-    try:
-        micros, _, key = mark.partition("-")
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
-        return at, UUID(key)
-    except (ValueError, OverflowError):
-        raise InvalidInput(
-            "The address names a page that does not exist; start from the newest studies.",
-            code="unknown_page",
-        ) from None
+def answer_hidden_of_image(user: User | AnonymousUser, image: Image) -> bool:
+    """The same for one image of a study."""
+    return answer_hidden(user, image.study)

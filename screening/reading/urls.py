@@ -1,4 +1,4 @@
-"""Addresses of the reading room."""
+"""Addresses of readings, second looks, the figures of readers and the reading policy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from screening.reading import views
 app_name = "reading"
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("patients/<uuid:patient_id>/", views.case_record, name="case_record"),
-    path("studies/", views.history, name="history"),
-    path("studies/<uuid:study_id>/", views.study, name="study"),
-    path("studies/<uuid:study_id>/state/", views.study_state, name="study_state"),
-    path("models/", views.models, name="models"),
-    path("models/<uuid:model_id>/", views.model, name="model"),
+    path("studies/<uuid:study_id>/reading/draft/", views.save_draft, name="draft"),
+    path(
+        "studies/<uuid:study_id>/reading/first-impression/",
+        views.first_impression,
+        name="first_impression",
+    ),
+    path("studies/<uuid:study_id>/reading/sign/", views.sign, name="sign"),
+    path("readings/<uuid:reading_id>/addenda/", views.addendum, name="addendum"),
+    path("readings/second-looks/", views.second_looks, name="second_looks"),
+    path("readings/second-looks/<uuid:discrepancy_id>/", views.resolve, name="resolve"),
+    path("readings/figures/", views.figures, name="figures"),
+    path("readings/figures.csv", views.figures_csv, name="figures_csv"),
+    path("site/reading/", views.policy, name="policy"),
 ]

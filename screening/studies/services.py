@@ -11,17 +11,21 @@ from django.core.files.base import File
 from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from screening.accounts import policies
 from screening.accounts.models import User
 from screening.accounts.policies import Permission
+from screening.audit.models import Outcome
 from screening.audit.services import record
-from screening.core.errors import Conflict
+from screening.core import row_security
+from screening.core.errors import Conflict, InvalidInput
+from screening.core.sealing import StoredFileError
 from screening.patients.models import Patient
-from screening.studies import gate, storage
+from screening.studies import allowance, gate, identity, storage
 from screening.studies.models import Image, Status, Study
 from screening.studies.names import clean_name
-from screening.studies.signals import image_received
+from screening.studies.signals import image_received, study_summed_up
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +55,17 @@ def receive_image(
     study_id: UUID,
     content: bytes | File[bytes],
     original_name: str = "",
+    confirm_patient: bool = False,
 ) -> ReceivedImage:
     """Judge a file and store it with its job, or refuse it and leave nothing behind.
 
     ``patient`` was found by ``visible_to(actor)``. The caller chooses ``study_id``; the study is
     made with its first accepted image. Sending the same file to the same study again, even at
-    the same moment, answers with the image that is there.
+    the same moment, answers with the image that is there. ``confirm_patient`` says that the actor
+    has seen that the file names another patient and knows it to be this one's all the same.
 
     :raises UploadRefused: the file does not come in; ``code`` and ``message`` say why.
+    :raises PatientMismatch: the file names another patient, and nobody has confirmed this one.
     :raises Forbidden: the actor may not upload at the patient's site.
     :raises Conflict: the study belongs to another patient of the site.
     :raises Http404: the study belongs to another site.
@@ -66,12 +73,15 @@ def receive_image(
     policies.require(actor, Permission.UPLOAD_STUDIES, patient.site_id)
     _check_study(actor, patient, study_id)
     data = gate.read_bounded(content)
+    allowance.count_upload(actor, patient, len(data))
     twin = _find_twin(study_id, gate.fingerprint(data))
     if twin is not None:
         return ReceivedImage(twin, duplicate=True)
     checked = gate.check_image(data)
+    contradicted = _contradicted(actor, patient, checked, confirm_patient)
     try:
-        return ReceivedImage(_store(actor, patient, study_id, checked, original_name))
+        image = _store(actor, patient, study_id, checked, original_name, contradicted)
+        return ReceivedImage(image)
     except (_AlreadyThere, IntegrityError):
         twin = _find_twin(study_id, checked.sha256)
         if twin is None:
@@ -79,14 +89,38 @@ def receive_image(
         return ReceivedImage(twin, duplicate=True)
 
 
+def _contradicted(
+    actor: User, patient: Patient, checked: gate.CheckedImage, confirmed: bool
+) -> list[str]:
+    """The fields in which the file names somebody else than ``patient``, all of them confirmed.
+
+    :raises PatientMismatch: there are some and nobody has confirmed them.
+    """
+    found = identity.differences(identity.stated_identity(checked), patient)
+    if not found:
+        return []
+    mismatch = identity.PatientMismatch(found)
+    if not confirmed:
+        record(
+            "image.patient_mismatch",
+            patient,
+            actor=actor,
+            outcome=Outcome.DENIED,
+            detail={"fields": mismatch.fields},
+        )
+        raise mismatch
+    return mismatch.fields
+
+
 def _check_study(actor: User, patient: Patient, study_id: UUID) -> None:
     if Study.objects.visible_to(actor).filter(pk=study_id).exclude(patient=patient).exists():
         raise Conflict(
-            "This study belongs to another patient: start a new upload.",
+            _("This study belongs to another patient: start a new upload."),
             code="study_of_another_patient",
         )
-    if Study.objects.filter(pk=study_id).exclude(patient=patient).exists():
-        raise Http404
+    with row_security.lifted():  # Whether another site has this very key: nothing else is told.
+        if Study.objects.filter(pk=study_id).exclude(patient=patient).exists():
+            raise Http404
 
 
 def _find_twin(study_id: UUID, sha256: str) -> Image | None:
@@ -99,6 +133,7 @@ def _store(
     study_id: UUID,
     checked: gate.CheckedImage,
     original_name: str,
+    contradicted: list[str],
 ) -> Image:
     """Write the files, then the rows in one transaction."""
     image_id = uuid4()
@@ -113,11 +148,15 @@ def _store(
                 files.put(storage.new_name(storage.IMAGES, image_id, suffix), data)
                 for suffix, data in contents
             ]
+        except (StoredFileError, InvalidInput) as error:
+            raise gate.not_stored(error) from None
         except OSError as error:
             logger.error("the file store took no image: %s", error.strerror)
             raise gate.store_unavailable() from None
         with transaction.atomic(durable=True):
             image = _insert(actor, patient, study_id, checked, original_name, image_id, names)
+            if contradicted:
+                record("image.confirm_patient", image, actor=actor, detail={"fields": contradicted})
             files.keep()
     return image
 
@@ -167,6 +206,7 @@ def _insert(
         view_position=header.view_position,
         pixel_spacing_row_mm=row_mm,
         pixel_spacing_column_mm=column_mm,
+        pixel_spacing_kind=header.spacing_kind,
         sop_instance_uid=header.sop_uid,
         original=names[0],
         display=names[1],
@@ -184,10 +224,9 @@ def set_image_status(image_id: UUID, status: Status) -> None:
     Works in the caller's transaction where there is one. The study's row is locked first, so
     that two images that finish together can't both sum up without the other.
     """
-    with transaction.atomic():
-        study = _lock_study(
-            Image.objects.filter(pk=image_id).values_list("study_id", flat=True).get()
-        )
+    with transaction.atomic(savepoint=False):
+        # One question instead of two: this runs twice for every image that comes in.
+        study = Study.objects.select_for_update(of=("self",)).get(images=image_id)
         Image.objects.filter(pk=image_id).update(status=status, updated_at=timezone.now())
         _sum_up_study(study)
 
@@ -221,5 +260,7 @@ def _lock_study(study_id: UUID) -> Study:
 
 def _sum_up_study(study: Study) -> None:
     statuses = Image.objects.filter(study=study).values_list("status", flat=True)
+    before = study.status
     study.status = sum_up(list(statuses))
     study.save(update_fields=["status", "updated_at"])
+    study_summed_up.send(sender=Study, study=study, before=before)

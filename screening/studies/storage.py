@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -25,11 +25,24 @@ logger = logging.getLogger(__name__)
 
 IMAGES = "images"
 HEATMAPS = "heatmaps"
+UNFINISHED_RESTORE = ".restoring"
+"""A hidden folder here says that a backup is being restored, or that this was cut off."""
 ORPHAN_AGE = timedelta(days=1)
 """Far longer than any upload takes, so that a file whose row is about to come is never swept."""
 
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that a row points at, and its SHA-256 where the row says it."""
+
+    name: str
+    sha256: str = ""
+
+
 NamesInUse = Callable[[Collection[UUID]], set[str]]
+FilesOf = Callable[[str], Iterable[StoredFile]]
 _folders: dict[str, NamesInUse] = {}
+_files: dict[str, FilesOf] = {}
 
 
 class DurableFileSystemStorage(FileSystemStorage):
@@ -39,6 +52,8 @@ class DurableFileSystemStorage(FileSystemStorage):
     folder flushed too: after a power cut a name holds all of its bytes or does not exist.
     """
 
+    flushes = True
+
     def _save(self, name: str, content: File[bytes]) -> str:
         target = Path(self.path(name))
         _make_folder(target.parent, Path(self.base_location))
@@ -46,18 +61,24 @@ class DurableFileSystemStorage(FileSystemStorage):
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as handle:
-                for chunk in content.chunks():
+                for chunk in self.bytes_to_write(name, content):
                     handle.write(chunk)
                 handle.flush()
-                os.fsync(handle.fileno())
+                if self.flushes:
+                    os.fsync(handle.fileno())
             if target.exists():
                 raise FileExistsError(name)
             draft.rename(target)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        _flush_folder(target.parent)
+        if self.flushes:
+            _flush_folder(target.parent)
         return name
+
+    def bytes_to_write(self, name: str, content: File[bytes]) -> Iterable[bytes]:
+        """What goes to the disk for ``content``."""
+        return content.chunks()
 
 
 def new_name(folder: str, key: UUID, suffix: str) -> str:
@@ -123,13 +144,29 @@ class FilesOfRows:
             discard(*self._names)
 
 
-def register_folder(folder: str, names_in_use: NamesInUse) -> None:
-    """Let the sweeper look after ``folder``.
+def register_folder(folder: str, names_in_use: NamesInUse, *, files: FilesOf | None = None) -> None:
+    """Let the sweeper look after ``folder``, and backups take its files along.
 
     ``names_in_use`` gets the keys found in file names and returns the names that rows with
-    those keys point at. Floors above register theirs when their app is ready.
+    those keys point at. ``files`` gets the alias of a database and yields every file that its
+    rows point at; a folder without it holds nothing that must be kept. Floors above register
+    theirs when their app is ready.
     """
     _folders[folder] = names_in_use
+    if files is not None:
+        _files[folder] = files
+
+
+def kept_files(alias: str) -> Iterator[StoredFile]:
+    """Every file that the rows of this database point at, in all folders."""
+    for files in _files.values():
+        yield from files(alias)
+
+
+def is_in_use(name: str) -> bool:
+    """Whether a row points at this file now."""
+    folder, key = name.split("/", 1)[0], _key_of(name)
+    return folder in _folders and key is not None and name in _folders[folder]([key])
 
 
 @dataclass(frozen=True, slots=True)

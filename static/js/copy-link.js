@@ -9,10 +9,10 @@ document.querySelectorAll("[data-copy]").forEach(function (button) {
     field.select();
     try {
       await navigator.clipboard.writeText(field.value);
-      status.textContent = "The link is copied.";
+      status.textContent = status.dataset.copied;
     } catch {
       // The clipboard is closed to pages without TLS; the text is selected for Ctrl-C.
-      status.textContent = "The link is selected. Copy it with Ctrl-C.";
+      status.textContent = status.dataset.selected;
     }
   });
 });

@@ -22,6 +22,17 @@
     if (reading) apply(reading);
   });
 
+  // "v" opens the viewer, from anywhere but a field in which somebody writes.
+  document.addEventListener("keydown", function (event) {
+    if (event.key !== "v" || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.target.closest("textarea, select, input:not([type=radio], [type=checkbox], [type=range])")) return;
+    const here = event.target.closest("[data-reading]") || document;
+    const door = here.querySelector(".viewer-open");
+    if (!door || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    door.click();
+  });
+
   // A result that arrives while the page is open brings its own controls.
   document.addEventListener("htmx:load", applyAll);
   document.addEventListener("htmx:afterSettle", applyAll);

@@ -14,11 +14,18 @@
   const announcer = document.getElementById("announcer");
   const connectionNotice = document.getElementById("connection-notice");
   const maxBytes = Number(form.dataset.maxBytes);
+  const FIELDS = { mrn: form.dataset.fieldMrn, name: form.dataset.fieldName, birth_date: form.dataset.fieldBirthDate };
   const items = [];
   let csrfToken = form.querySelector("input[name=csrfmiddlewaretoken]").value;
   let polling = false;
 
   form.classList.add("scripted");
+
+  // The sentences stand in the page, in its language; %s is filled in.
+  function say(word, value) {
+    const found = document.getElementById("upload-words").content.querySelector("[data-word=" + word + "]");
+    return found.textContent.replace("%s", function () { return String(value); });
+  }
 
   // ---- choosing --------------------------------------------------------------------------
 
@@ -57,7 +64,7 @@
     }));
     folders.forEach(function (name) {
       const item = add({ name: name + "/", size: 0 });
-      refuse(item, "Folders cannot be sent: open it and drop the files.", "folder");
+      refuse(item, say("folder"), "folder");
     });
   });
 
@@ -74,7 +81,7 @@
     files.forEach(function (file) {
       const item = add(file);
       if (file.size > maxBytes) {
-        refuse(item, "The file is larger than " + form.dataset.maxMegabytes + " MB; export it smaller and send it again.", "too_large");
+        refuse(item, say("too_large", form.dataset.maxMegabytes), "too_large");
       }
     });
     pump();
@@ -84,12 +91,14 @@
 
   function add(file) {
     const row = template.content.firstElementChild.cloneNode(true);
-    const item = { file: file, row: row, state: "waiting", image: null, finished: false, needsToken: false };
+    const item = { file: file, row: row, state: "waiting", image: null, finished: false, needsToken: false, confirmed: false };
     row.querySelector("[data-name]").textContent = file.name;
     row.querySelector("[data-size]").textContent = file.size ? readable(file.size) : "";
-    row.querySelector("progress").setAttribute("aria-label", "Sending " + file.name);
-    row.querySelector("[data-retry]").setAttribute("aria-label", "Try again: " + file.name);
+    row.querySelector("progress").setAttribute("aria-label", say("sending_file", file.name));
+    row.querySelector("[data-retry]").setAttribute("aria-label", say("again_file", file.name));
     row.querySelector("[data-retry]").addEventListener("click", function () { retry(item); });
+    row.querySelector("[data-confirm]").addEventListener("click", function () { settle(item, true); });
+    row.querySelector("[data-drop]").addEventListener("click", function () { settle(item, false); });
     list.appendChild(row);
     items.push(item);
     document.getElementById("upload-panel").hidden = false;
@@ -124,7 +133,7 @@
 
   function refuse(item, message, code) {
     explain(item, message, code);
-    show(item, "refused", "Refused");
+    show(item, "refused", say("refused"));
     announce(item.file.name + " refused. " + message);
   }
 
@@ -132,26 +141,62 @@
   function interrupt(item, message) {
     explain(item, message, "");
     item.row.querySelector("[data-actions]").hidden = false;
-    show(item, "broken", "Not sent");
+    show(item, "broken", say("broken"));
     announce(item.file.name + " not sent. " + message);
   }
 
   function accept(item, answer) {
     item.image = answer.id;
     if (answer.code === "duplicate") explain(item, answer.message, answer.code);
-    show(item, "accepted", "Accepted");
+    show(item, "accepted", say("accepted"));
     announce(item.file.name + " accepted.");
     document.getElementById("open-study").hidden = false;
     poll();
+  }
+
+  // The file names another patient: only the person who sends it can tell which of them it is.
+  function ask(item, answer) {
+    const question = item.row.querySelector("[data-question]");
+    const rows = answer.differences.map(function (difference) {
+      const row = document.createElement("tr");
+      [FIELDS[difference.field] || difference.field, difference.in_file, difference.in_record].forEach(function (text, place) {
+        const cell = document.createElement(place === 0 ? "th" : "td");
+        if (place === 0) cell.scope = "row";
+        cell.textContent = text;
+        row.appendChild(cell);
+      });
+      return row;
+    });
+    question.querySelector("tbody").replaceChildren(...rows);
+    const heading = question.querySelector("h2");
+    heading.id = "question-" + items.indexOf(item);
+    question.setAttribute("aria-labelledby", heading.id);
+    heading.textContent = form.dataset.question.replace("%s", function () { return item.file.name; });
+    question.hidden = false;
+    show(item, "asking", form.dataset.asking);
+    announce(item.file.name + ": " + answer.message);
+  }
+
+  function settle(item, isThePatient) {
+    item.row.querySelector("[data-question]").hidden = true;
+    item.row.querySelector("[data-name]").tabIndex = -1;
+    item.row.querySelector("[data-name]").focus();
+    if (isThePatient) {
+      item.confirmed = true;
+      show(item, "waiting", say("waiting"));
+      pump();
+    } else {
+      refuse(item, form.dataset.dropped, "patient_mismatch");
+    }
   }
 
   async function retry(item) {
     item.row.querySelector("[data-actions]").hidden = true;
     explain(item, "", "");
     item.row.querySelector("progress").value = 0;
-    show(item, "waiting", "Waiting");
+    show(item, "waiting", say("waiting"));
     if (item.needsToken && !(await renewToken())) {
-      interrupt(item, "You are still signed out. Sign in again in another tab, then try again here.");
+      interrupt(item, say("still_out"));
       return;
     }
     item.needsToken = false;
@@ -185,6 +230,7 @@
     const bar = item.row.querySelector("progress");
     const request = new XMLHttpRequest();
     const body = new FormData();
+    if (item.confirmed) body.append("confirm_patient", "1");
     body.append("image", item.file, item.file.name);
     request.open("POST", form.dataset.uploadUrl);
     request.setRequestHeader("X-CSRFToken", csrfToken);
@@ -193,18 +239,18 @@
       if (!event.lengthComputable || item.state !== "sending") return;
       const share = Math.floor((event.loaded / event.total) * 100);
       bar.value = share;
-      item.row.querySelector("[data-status]").textContent = share < 100 ? "Sending, " + share + "%" : "Checking";
+      item.row.querySelector("[data-status]").textContent = share < 100 ? say("sending", share) : say("checking");
     });
     request.addEventListener("load", function () { answered(item, request); pump(); });
     request.addEventListener("error", function () {
-      interrupt(item, "The connection to the portal broke, and this file was not stored.");
+      interrupt(item, say("lost"));
       pump();
     });
     request.addEventListener("abort", function () {
-      interrupt(item, "Sending was interrupted.");
+      interrupt(item, say("interrupted"));
       pump();
     });
-    show(item, "sending", "Sending, 0%");
+    show(item, "sending", say("sending", 0));
     request.send(body);
   }
 
@@ -212,17 +258,19 @@
     const answer = parse(request);
     if (answer && answer.id && request.status < 300) {
       accept(item, answer);
+    } else if (answer && answer.code === "patient_mismatch" && answer.differences) {
+      ask(item, answer);
     } else if (answer && answer.code && request.status >= 500) {
       interrupt(item, answer.message);
     } else if (answer && answer.code && request.status !== 401) {
       refuse(item, answer.message, answer.code);
     } else if (signedOut(request)) {
       item.needsToken = true;
-      interrupt(item, "You have been signed out. Sign in again in another tab, then try again here.");
+      interrupt(item, say("out"));
     } else if (request.status === 413) {
-      refuse(item, "The file is too large for the portal.", "too_large");
+      refuse(item, say("over"), "too_large");
     } else {
-      interrupt(item, "The portal could not take this file just now (" + request.status + ").");
+      interrupt(item, say("not_now", request.status));
     }
   }
 
@@ -245,10 +293,10 @@
   function poll() {
     if (polling) return;
     polling = true;
-    setTimeout(ask, POLL_MS / 2);
+    setTimeout(askForResults, POLL_MS / 2);
   }
 
-  async function ask() {
+  async function askForResults() {
     try {
       const answer = await fetch(form.dataset.stateUrl, { credentials: "same-origin" });
       if (connectionNotice) connectionNotice.hidden = true;
@@ -260,7 +308,7 @@
     }
     const waitingFor = items.some(function (item) { return item.image && !item.finished; });
     polling = waitingFor;
-    if (waitingFor) setTimeout(ask, POLL_MS);
+    if (waitingFor) setTimeout(askForResults, POLL_MS);
   }
 
   function place(news) {
@@ -299,12 +347,15 @@
     const underWay = count("waiting") + count("sending");
     const analysing = items.filter(function (item) { return item.image && !item.finished; }).length;
     const parts = [];
-    if (underWay) parts.push("Sending " + underWay + (underWay === 1 ? " file" : " files"));
-    if (count("accepted")) parts.push(count("accepted") + " accepted");
-    if (count("refused")) parts.push(count("refused") + " refused");
-    if (count("broken")) parts.push(count("broken") + " not sent");
-    if (!underWay && analysing) parts.push("analysing " + analysing);
+    if (underWay) parts.push(say("sum_sending", underWay));
+    if (count("accepted")) parts.push(say("sum_accepted", count("accepted")));
+    if (count("asking")) parts.push(say("sum_asking", count("asking")));
+    if (count("refused")) parts.push(say("sum_refused", count("refused")));
+    if (count("broken")) parts.push(say("sum_broken", count("broken")));
+    if (!underWay && analysing) parts.push(say("sum_analysing", analysing));
     document.getElementById("upload-summary").textContent = parts.join(", ");
+    // Files that the portal has not taken yet exist only here: nothing else may leave this page.
+    document.body.toggleAttribute("data-unsent", underWay + count("asking") + count("broken") > 0);
   }
 
   // Somebody may have chosen files before this script was there.
@@ -314,6 +365,6 @@
   }
 
   window.addEventListener("beforeunload", function (event) {
-    if (count("waiting") + count("sending") > 0) event.preventDefault();
+    if (count("waiting") + count("sending") + count("asking") > 0) event.preventDefault();
   });
 })();

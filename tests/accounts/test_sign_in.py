@@ -48,7 +48,7 @@ def test_every_refusal_reads_the_same(
 ) -> None:
     response = sign_in(client, username, password)
     assert response.status_code == 200
-    assert WRONG_LOGIN in response.content.decode()
+    assert str(WRONG_LOGIN) in response.content.decode()
     assert client.get("/account/password/").status_code == 302
     [event] = events("session.refuse")
     assert event.outcome == "failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from screening.accounts.keys import digest
 from screening.accounts.models import ApiToken, Membership, User
 from screening.accounts.services.tokens import issue_token
 from screening.accounts.tasks import clear_expired
@@ -82,7 +84,8 @@ def test_nonsense_is_refused_before_it_is_looked_up(db: None, username: Any, pas
 
 def test_it_is_never_stored_in_clear(clinician_a: User) -> None:
     token = ask_for_token().json()["token"]
-    assert len(token) >= 43  # 256 bits
+    assert token.startswith("thora_")  # what scanners of leaked secrets look for
+    assert len(token.removeprefix("thora_")) >= 43  # 256 bits
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names():
             cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608  (our own tables)
@@ -139,7 +142,7 @@ def test_revoking_without_a_token_says_so(client_of: ClientOf, clinician_a: User
 def test_the_nightly_work_removes_what_nobody_can_use(
     client_of: ClientOf, clinician_a: User
 ) -> None:
-    from django.contrib.sessions.models import Session
+    from screening.accounts.models import Session
 
     issue_token(user=clinician_a)
     ApiToken.objects.update(expires_at=timezone.now())
@@ -161,3 +164,110 @@ def test_the_schema_tells_how_to_send_it(client_of: ClientOf, clinician_a: User)
     assert schema.status_code == 200
     body = schema.json() if schema["Content-Type"].endswith("json") else schema.content.decode()
     assert "apiToken" in str(body)
+
+
+class TestAskedForInParts:
+    def test_name_scopes_and_lifetime(self, clinician_a: User, settings: Any) -> None:
+        asked = {"name": "Register", "scopes": ["read"], "days": 7}
+        body = {"username": "alice", "password": PASSWORD, **asked}
+        answer = Client().post(TOKEN, body, content_type="application/json")
+        assert answer.status_code == 200
+        token = ApiToken.objects.get()
+        assert (token.name, token.scopes) == ("Register", ["read"])
+        assert token.expires_at is not None
+        assert timedelta(days=6) < token.expires_at - timezone.now() < timedelta(days=8)
+        settings.TOKEN_MAX_DAYS = 6
+        refused = Client().post(TOKEN, body, content_type="application/json")
+        assert (refused.status_code, list(refused.json()["fields"])) == (422, ["days"])
+
+    @pytest.mark.parametrize("scopes", [[], ["everything"], "read", [1], [["read"]]])
+    def test_scopes_that_are_none(self, clinician_a: User, scopes: Any) -> None:
+        body = {"username": "alice", "password": PASSWORD, "scopes": scopes}
+        answer = Client().post(TOKEN, body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert not ApiToken.objects.exists()
+
+
+def test_without_being_asked_for_less_it_lives_no_longer_than_the_setting_says(
+    clinician_a: User, settings: Any
+) -> None:
+    settings.TOKEN_MAX_DAYS = 3
+    issue_token(user=clinician_a)
+    expires = ApiToken.objects.get().expires_at
+    assert expires is not None
+    assert expires - timezone.now() < timedelta(days=3, minutes=1)
+
+
+def test_it_says_when_and_from_where_it_was_used(clinician_a: User) -> None:
+    with_token(issue_token(user=clinician_a)).get(PATIENTS, REMOTE_ADDR="192.0.2.9")
+    token = ApiToken.objects.get()
+    assert token.last_used_at is not None
+    assert token.last_used_from == "192.0.2.9"
+
+
+def test_a_token_from_before_there_were_scopes_goes_on_working(clinician_a: User) -> None:
+    ApiToken.objects.create(user=clinician_a, token_sha256=digest("old-secret"))
+    assert with_token("old-secret").get(PATIENTS).status_code == 200
+
+
+class TestThePage:
+    def test_a_secret_is_shown_once_and_works(self, client_of: ClientOf, clinician_a: User) -> None:
+        browser = client_of(clinician_a)
+        data = {"name": "Register <b>", "scopes": ["read", "upload"], "days": "30"}
+        shown = browser.post("/account/tokens/", data).content.decode()
+        [secret] = re.findall(r"thora_[\w-]{43}", shown)
+        assert with_token(secret).get(PATIENTS).status_code == 200
+        page = browser.get("/account/tokens/").content.decode()
+        assert secret not in page
+        assert secret[-4:] in page
+        assert "Register &lt;b&gt;" in page
+        assert "127.0.0.1" in page
+        token = ApiToken.objects.get()
+        assert browser.post(f"/account/tokens/{token.pk}/revoke/").status_code == 302
+        assert with_token(secret).get(PATIENTS).status_code == 401
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"scopes": []}, {"scopes": ["root"]}, {"days": "366"}, {"days": "x"}, {"name": ""}],
+    )
+    def test_what_makes_no_sense_is_refused(
+        self, client_of: ClientOf, clinician_a: User, wrong: dict[str, Any]
+    ) -> None:
+        data = {"name": "Register", "scopes": ["read"], "days": "30", **wrong}
+        answer = client_of(clinician_a).post("/account/tokens/", data)
+        assert "correct what is marked" in answer.content.decode()
+        assert not ApiToken.objects.exists()
+
+    def test_an_old_session_is_asked_who_it_is_first(
+        self, client_of: ClientOf, clinician_a: User, settings: Any
+    ) -> None:
+        browser = client_of(clinician_a)
+        settings.RECENT_SIGN_IN_S = -1
+        data = {"name": "Register", "scopes": ["read"], "days": "30"}
+        assert "/account/confirm/" in browser.post("/account/tokens/", data)["Location"]
+        answer = browser.post("/api/v1/auth/tokens/", data)
+        assert (answer.status_code, answer.json()["code"]) == (401, "reauthentication_required")
+        assert not ApiToken.objects.exists()
+
+    def test_an_admin_sees_and_revokes_those_of_the_own_site(
+        self, client_of: ClientOf, clinician_a: User, clinician_b: User, admin_a: User
+    ) -> None:
+        here, there = issue_token(user=clinician_a), issue_token(user=clinician_b)
+        page = client_of(admin_a).get("/site/tokens/").content.decode()
+        assert "Alice Archer" in page
+        assert "Bob Barley" not in page
+        token = ApiToken.objects.get(user=clinician_a)
+        client_of(admin_a).post(f"/site/tokens/{token.pk}/revoke/")
+        assert with_token(here).get(PATIENTS).status_code == 401
+        assert with_token(there).get(PATIENTS).status_code == 200
+        [event] = Event.objects.filter(action="token.revoke")
+        assert (event.actor_id, event.object_id) == (admin_a.pk, str(token.pk))
+
+
+def test_a_token_makes_no_tokens(clinician_a: User) -> None:
+    body = {"name": "Another", "scopes": ["read"], "days": 1}
+    answer = with_token(issue_token(user=clinician_a)).post(
+        "/api/v1/auth/tokens/", body, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "token_scope")
+    assert ApiToken.objects.count() == 1

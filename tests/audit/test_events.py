@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from screening.accounts.models import Site, User
+from screening.accounts.models import ApiToken, Site, User
 from screening.accounts.services.tokens import issue_token
 from screening.audit.context import Origin, acting_as, current_origin
 from screening.audit.models import Event
@@ -36,6 +36,7 @@ def test_a_token_names_its_owner(clinician_a: User, patient_a: Patient) -> None:
     api.get(f"/api/v1/patients/{patient_a.pk}/")
     [event] = Event.objects.filter(action="patient.view")
     assert (event.actor_id, event.actor_name) == (clinician_a.pk, "alice")
+    assert (event.token_id, event.owner_id) == (ApiToken.objects.get().pk, None)
 
 
 def test_background_work_is_the_systems(north: Site) -> None:

@@ -10,7 +10,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-READS = re.compile(r"env\.(?:text|boolean|integer|seconds|choice|words|path|secret)\(\s*\"(\w+)\"")
+READS = re.compile(
+    r"env\.(?:text|boolean|integer|seconds|choice|words|path|https|secret)\(\s*\"(\w+)\""
+)
 
 pytestmark = pytest.mark.once
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 
 from ml.phantom import phantom_dicom, phantom_png
 from tests.e2e.browser import CHROMIUM, Visitor, chromium
+from tests.ml.dicoms import nameless
 from tests.services.kit import Stack, running_stack
 
 NewVisitor = Callable[..., Visitor]
@@ -33,7 +34,10 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with chromium() as started:
+    with chromium() as started, pytest.MonkeyPatch.context() as patch:
+        # Playwright keeps an event loop in this thread, and Django suspects asynchronous code in
+        # the database work of a test beside it.
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield started
 
 
@@ -43,7 +47,7 @@ def visitor(browser: Browser, stack: Stack) -> Iterator[NewVisitor]:
     made: list[Visitor] = []
 
     def new(**options: Any) -> Visitor:
-        made.append(Visitor(browser, stack.base, **options))
+        made.append(Visitor(browser, options.pop("base", stack.base), **options))
         return made[-1]
 
     yield new
@@ -82,7 +86,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     contents = {
         "black.png": _black(),
         "first.png": phantom_png(seed=11, size=(512, 512)),
-        "second.dcm": phantom_dicom(seed=12, size=(512, 512)),
+        "second.dcm": nameless(phantom_dicom(seed=12, size=(512, 512))),
+        "stranger.dcm": phantom_dicom(seed=15, size=(512, 512)),
         "third.png": phantom_png(seed=13, size=(1536, 1536)),
         "broken.png": phantom_png(seed=14, size=(512, 512))[:5000],
     }

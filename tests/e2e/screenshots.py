@@ -12,12 +12,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 from PIL import Image as Picture
 from playwright.sync_api import Browser, FilePayload, expect
 
 from ml.phantom import Finding, phantom_dicom, phantom_png
 from tests.e2e.browser import PHONE, Visitor, chromium
 from tests.e2e.test_admin import PASSWORD, accept, invite
+from tests.ml.dicoms import nameless
 from tests.services.kit import ROOT, Stack, running_stack
 
 WINDOW = {"width": 1280, "height": 880}
@@ -31,12 +33,16 @@ PEOPLE: list[tuple[str, str, str, str, str, list[tuple[int, Finding | None]]]] =
 ]
 
 
-def save(person: Visitor, target: Path, *, full: bool = False) -> None:
+def save(person: Visitor, target: Path, *, colours: int = 256) -> None:
     """Photograph the page, with fewer colours than a screen has."""
     person.page.mouse.move(0, 0)
     person.page.wait_for_timeout(400)
-    shot = Picture.open(io.BytesIO(person.page.screenshot(full_page=full))).convert("RGB")
-    shot.quantize(256, kmeans=1, dither=Picture.Dither.NONE).save(target, "PNG", optimize=True)
+    keep(Picture.open(io.BytesIO(person.page.screenshot())), target, colours=colours)
+
+
+def keep(shot: Picture.Image, target: Path, *, colours: int = 256) -> None:
+    few = shot.convert("RGB").quantize(colours, kmeans=1, dither=Picture.Dither.NONE)
+    few.save(target, "PNG", optimize=True)
     print(f"{target.name}: {target.stat().st_size // 1024} KB")
 
 
@@ -83,7 +89,7 @@ def take(stack: Stack, browser: Browser, folder: Path) -> None:
         person,
         records["Okafor"],
         [
-            ("IM-0001.dcm", phantom_dicom(seed=41, size=(1024, 1024))),
+            ("IM-0001.dcm", nameless(phantom_dicom(seed=41, size=(1024, 1024)))),
             ("chest-pa.png", phantom_png(seed=43, size=(1024, 1024))),
             ("scan-of-report.pdf", b"%PDF-1.7 not a picture"),
         ],
@@ -97,6 +103,8 @@ def take(stack: Stack, browser: Browser, folder: Path) -> None:
     save(person, folder / "result.png")
     person.page.goto(records["Okafor"])
     save(person, folder / "case-record.png")
+
+    take_reading_room(person, records["Okafor"], study, folder)
 
     telephone: dict[str, Any] = {"viewport": PHONE, "device_scale_factor": 1.5}
     phone = visit(browser, stack, "mhale", PASSWORD, color_scheme="dark", **telephone)
@@ -112,6 +120,46 @@ def take(stack: Stack, browser: Browser, folder: Path) -> None:
     save(admin, folder / "users.png")
     for one in (person, admin):
         one.close()
+
+
+def take_reading_room(person: Visitor, record: str, study: str, folder: Path) -> None:
+    """The worklist, the viewer, the comparison, and a report that was issued."""
+    page = person.page
+    page.goto("/worklist/")
+    expect(page.locator("main .chip").first).to_be_visible()
+    save(person, folder / "worklist.png")
+
+    page.goto(f"{study}view/")
+    pane = page.locator("[data-pane=current]")
+    expect(pane).to_have_attribute("data-state", "ready")
+    heatmap = page.get_by_role("button", name="Heatmap", exact=True)
+    if heatmap.get_attribute("aria-pressed") != "true":
+        heatmap.click()
+    expect(heatmap).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(1500)  # The overlay is faded in.
+    save(person, folder / "viewer.png")
+
+    page.goto(record)
+    page.get_by_role("link", name="Compare the newest two").click()
+    expect(page.get_by_role("heading", name="What changed")).to_be_visible()
+    save(person, folder / "comparison.png", colours=64)
+
+    page.goto(study)
+    answer = page.locator("#reading-answer").get_attribute("data-answer")
+    page.locator(f"#reading input[name=impression][value={answer}]").check()
+    page.locator("#reading textarea[name=text]").fill(
+        "Drawn phantom. Patchy opacities in both lungs; no effusion, the heart not enlarged."
+    )
+    page.locator("#reading input[name=stance][value=agrees]").check()
+    page.locator("#reading").get_by_role("button", name="Sign").click()
+    expect(page.locator("#reading")).to_contain_text("Signed by")
+    page.get_by_role("link", name="Reports").click()
+    page.get_by_role("button", name="Issue the report").click()
+    expect(page.locator(".report-row")).to_contain_text("Genuine and current")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="PDF of version 1").click()
+    sheet = pypdfium2.PdfDocument(download.value.path())[0]
+    keep(sheet.render(scale=1.25).to_pil(), folder / "report.png", colours=128)
 
 
 def main() -> None:

@@ -15,12 +15,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.once, pytest.mark.timeout(180)]
 PASSWORD = "curlew-over-the-moor-77"
 
 
-def invite(admin: Visitor, email: str) -> str:
-    """Invite a clinician on the admin's page; return the link."""
+def invite(admin: Visitor, email: str, role: str = "Clinician") -> str:
+    """Invite a colleague on the admin's page; return the link."""
     page = admin.page
     page.goto("/users/")
     page.get_by_role("link", name="Invite a colleague").click()
     page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Role").select_option(label=role)
     page.get_by_role("button", name="Create invitation").click()
     return page.get_by_label("Link for your colleague").input_value()
 
@@ -45,7 +46,7 @@ def test_an_invited_person_comes_in_and_a_deactivated_one_is_out_at_the_next_cli
     if "/login/" in newcomer.page.url:
         newcomer.sign_in("ivo", PASSWORD)
     expect(newcomer.page.get_by_label("Name or MRN")).to_be_visible()
-    expect(newcomer.page.locator(".site-nav")).not_to_contain_text("Users")
+    expect(newcomer.page.locator(".site-nav")).not_to_contain_text("Site")
 
     # The link worked once.
     stranger = visitor()

@@ -21,10 +21,23 @@ SIGNED_IN = [
     "/studies/",
     "/studies/?status=failed",
     "/studies/?since=nonsense",
+    "/worklist/",
+    "/worklist/?status=failed&q=nobody",
+    "/worklist/?since=nonsense",
+    "/worklist/rule/",
+    "/notifications/",
     "/models/",
+    "/verify/",
+    "/verify/?code=nonsense",
     "/users/",
     "/users/invite/",
     "/account/password/",
+    "/account/second-factor/",
+    "/account/second-factor/app/",
+    "/account/confirm/",
+    "/site/operating-points/",
+    "/site/calibration/",
+    "/site/diagnoses/",
     "/nothing/here/",
     "/studies/?before=nonsense",
 ]
@@ -72,6 +85,8 @@ def test_no_page_has_to_be_scrolled_sideways_on_a_telephone(
     wide["/models/<id>/"] = person.sideways()
     page.goto(record)
     wide["case record with a study"] = person.sideways()
+    page.goto(f"{record}compare/")
+    wide["comparison"] = person.sideways()
     page.locator(".user-menu summary").click()
     wide["open menu"] = person.sideways()
     assert {path: pixels for path, pixels in wide.items() if pixels > 0} == {}

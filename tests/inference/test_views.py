@@ -110,7 +110,7 @@ def test_a_list_of_studies_takes_a_fixed_number_of_queries(
     for seed in (1, 2, 3, 4):
         image = receive(clinician_a, patient_a, radiographs.png(seed))
         services.run_job(job_of(image).pk)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         for study in selectors.with_results(Study.objects.visible_to(clinician_a)):
             for image in study.images.all():
                 result = selectors.latest_result(image)

@@ -40,6 +40,11 @@ def with_tags(data: bytes, **tags: Any) -> bytes:
     return written(dataset)
 
 
+def nameless(data: bytes) -> bytes:
+    """The file without its patient, so that it may be anybody's."""
+    return with_tags(data, PatientID=None, PatientName=None, PatientBirthDate=None)
+
+
 def written(dataset: pydicom.Dataset) -> bytes:
     """The dataset as a file."""
     stream = io.BytesIO()

@@ -11,12 +11,14 @@ import pytest
 
 from ml.bench import baselines, boosting, cells, sources, tables
 from ml.bench import recipes as recipe_bench
-from ml.bench.folds import set_aside
+from ml.bench.folds import refuse_known_groups, set_aside
 from ml.bench.phantoms import draw_bench_set
 from ml.cli import main
 from ml.data import Row, read_manifest
 from ml.imaging import DecodedImage
 from ml.preprocess import resize_square
+from ml.recipes.rows import read_source
+from ml.train import TrainingError
 
 
 def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
@@ -85,6 +87,31 @@ def test_our_network_beside_darkcovidnet(tmp_path: Path) -> None:
     assert cell["figures"]["per_class"]["pneumonia"]["n"] == 0
     assert (cell["epochs_reached"], cell["stopped"]) == (2, "epochs")
     assert "thorascreen, 3 classes" in tables.recipes_table(result)
+
+
+@pytest.mark.timeout(400)
+def test_our_network_starts_from_weights_that_know_no_fold(tmp_path: Path) -> None:
+    start = tmp_path / "elsewhere" / "run"
+    assert main(["train", "--smoke", "--half", "--out", str(start)]) == 0
+    assert json.loads((start / "config.json").read_text())["config"]["half"] is True
+    manifest = start.parent / "manifest.csv"
+    known = (start / "phantoms" / "manifest.csv").read_text()
+    manifest.write_text(known.replace(",phantom,g", ",phantom,elsewhere-"))
+    ask = ["bench", "recipes", "--tiny", "--json", str(tmp_path / "r.json"), "--fold", "0"]
+    started = [*ask, "--task", "three_classes", "--only", "thorascreen_started"]
+    assert main(started) == 1  # nothing to start from was named
+    assert main([*started, "--start-from", str(start)]) == 0
+    row = json.loads((tmp_path / "r.json").read_text())["recipes"]["thorascreen_started"]
+    assert row["three_classes"]["folds_done"] == 1
+    assert set(row["three_classes"]["honest"]["recall"]) == {"covid", "pneumonia", "normal"}
+
+    # one picture of a fold among those it was trained on, and it is refused
+    source = read_source(tmp_path / "r-cells" / "phantoms" / "manifest.csv")
+    leak = next(row for row in source.rows if source.folds.get(row.name) == 1)
+    with manifest.open("a") as stream:
+        stream.write(f"{leak.path},{leak.label},phantom,{leak.group},train\n")
+    with pytest.raises(TrainingError, match="1 pictures"):
+        refuse_known_groups(start, source)
 
 
 def test_an_unknown_name_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

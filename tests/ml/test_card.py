@@ -187,7 +187,22 @@ def test_a_bench_fills_its_section(manifest: dict[str, Any]) -> None:
     assert f"{figures['accuracy']:.3f}" not in deep
     assert "1 of 5 folds" in found["Recipes beside their claims"]
     assert "Not measured yet." in found["Does the heatmap point at disease?"]
-    (line,) = worst_unseen([recipes, sources])
+    worse = {
+        **figures,
+        "pairs": {
+            **figures["pairs"],
+            "covid_normal": {**figures["pairs"]["covid_normal"], "auc": 0.5},
+        },
+    }
+    sources["left_out"]["radiography"] = {**cell, "figures": worse}
+    line, *others = worst_unseen([recipes, sources])
+    assert line[0].endswith("COVID-19 against normal")
+    assert line[1] == "radiography"
+    assert line[2].startswith("0.500 [")
+    # one line a pair of classes, each from wherever it is worst
+    assert len({what for what, *_ in (line, *others)}) == len(figures["pairs"])
+    del sources["left_out"]["radiography"]
+    line, *_ = worst_unseen([recipes, sources])
     lowest = min(one["auc"] for one in figures["pairs"].values())
     assert line[1] == "kermany"
     assert line[2].startswith(f"{lowest:.3f} [")

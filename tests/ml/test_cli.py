@@ -82,6 +82,20 @@ def test_package_info(released: ModelPackage, capsys: pytest.CaptureFixture[str]
     assert main(["package", "info", "--package", "/nowhere"]) == 1
 
 
+def test_packages_are_listed_and_damaged_ones_named(
+    released: ModelPackage, package_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["package", "list"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"{released.name} {released.version}" in line
+    assert "in use" in line
+    (package_copy / "model.tflite").write_bytes(b"another")
+    assert main(["package", "list", "--models", str(package_copy.parent)]) == 1
+    _, other = capsys.readouterr().out.splitlines()
+    assert "model_hash_mismatch" in other
+    assert "in use" not in other
+
+
 def test_renaming_a_file_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

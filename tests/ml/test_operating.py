@@ -95,3 +95,31 @@ def test_nonsense_is_refused() -> None:
     for wrong in ({"label": "cold"}, {"hits": []}, {"negatives": 0}, {"positives": 10_000}):
         with pytest.raises(ValueError, match="table"):
             RocTable.from_json(table.to_json() | wrong)
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 1.0))
+def test_a_specificity_is_reached_with_the_lowest_threshold_that_does(
+    seed: int, wanted: float
+) -> None:
+    """Against all thresholds of the table, one by one."""
+    table = fit_roc(*world(seed, 60, False), "covid")
+    reaching = [
+        threshold
+        for threshold, false_calls in zip(table.thresholds, table.false_calls, strict=True)
+        if 1.0 - false_calls / table.negatives >= wanted - 1e-9
+    ]
+    if not reaching:
+        with pytest.raises(ValueError, match="no threshold"):
+            table.choose_specificity(wanted)
+        return
+    point = table.choose_specificity(wanted)
+    assert point.threshold == min(reaching)
+    assert point.specificity >= wanted - 1e-9
+    assert table.at(point.threshold) == point
+
+
+def test_a_specificity_out_of_range_is_refused() -> None:
+    table = fit_roc(*world(2, 30, False), "covid")
+    for specificity in (0.0, 1.1):
+        with pytest.raises(ValueError, match="specificity"):
+            table.choose_specificity(specificity)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,32 @@ def test_a_release_of_a_run_is_a_whole_package(run: Path, tmp_path: Path) -> Non
             assert abs(value - other.probabilities[label]) < 1e-4
     with pytest.raises(FileExistsError):
         release(run, manifest, out, "tiny", "0.0.1", splits=(), report=lambda _: None)
+
+
+def test_one_command_releases_measures_and_describes(run: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(run / "phantoms", pictures)
+    manifest = pictures / "manifest.csv"
+    with manifest.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    tested = []
+    for row in rows:
+        if row["split"] == "val":
+            name = f"test-{row['path']}"
+            shutil.copy(pictures / row["path"], pictures / name)
+            tested.append({**row, "path": name, "split": "test"})
+    with manifest.open("a", newline="") as stream:
+        csv.DictWriter(stream, list(rows[0])).writerows(tested)
+    out, card = tmp_path / "tiny-0.0.2", tmp_path / "docs" / "card.md"
+    card.parent.mkdir()
+    command = ["release", "--run", str(run), "--name", "tiny", "--version", "0.0.2", "--all"]
+    command += ["--size", "64", "--manifest", str(manifest), "--out", str(out)]
+    assert main([*command, "--card", str(card)]) == 0
+    figures = json.loads((out / "evaluation-test.json").read_text())
+    assert (figures["n"], figures["split"]) == (len(tested), "test")
+    assert not (out / "pointing.json").exists(), "nobody outlined anything in the phantoms"
+    assert "tiny 0.0.2" in card.read_text()
+    assert main([*command, "--card", str(card)]) == 1, "a released version never changes"
 
 
 def test_folding_changes_nothing(run: Path) -> None:

@@ -52,3 +52,38 @@ def test_an_operator_sees_the_refusal(tmp_path: Any) -> None:
     done = run_manage(["check"], environment)
     assert done.returncode != 0
     assert "INFERENCE_SOFT_LIMIT_S (20 s) must be smaller" in done.stderr
+
+
+def deploy_ids() -> set[str]:
+    return {str(message.id) for message in run_checks(include_deployment_checks=True)}
+
+
+def test_a_contact_that_no_program_can_open_is_refused(settings: Any) -> None:
+    settings.SECURITY_CONTACT = "the porter"
+    assert "portal.E004" in found_ids()
+    settings.SECURITY_CONTACT = "mailto:security@hospital.example"
+    assert "portal.E004" not in found_ids()
+
+
+@pytest.mark.parametrize(
+    ("directive", "sources"),
+    [
+        ("script-src", ["'self'", "'unsafe-inline'"]),
+        ("script-src", ["https:"]),
+        ("frame-ancestors", ["https://elsewhere.example"]),
+    ],
+)
+def test_a_weak_content_policy_is_refused(
+    settings: Any, directive: str, sources: list[str]
+) -> None:
+    assert "portal.E005" not in deploy_ids()
+    directives = {**settings.CONTENT_SECURITY_POLICY["DIRECTIVES"], directive: sources}
+    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}
+    assert "portal.E005" in deploy_ids()
+
+
+def test_a_gate_that_was_taken_out_is_missed(settings: Any) -> None:
+    assert not {"portal.E006", "portal.E007"} & deploy_ids()
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if "SecondFactor" not in one]
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_PERMISSION_CLASSES": []}
+    assert {"portal.E006", "portal.E007"} <= deploy_ids()

@@ -122,3 +122,16 @@ def test_the_broker_is_spelt_for_celery() -> None:
     for wrong in ("amqp://h", "redis://", "h:6379"):
         with pytest.raises(ImproperlyConfigured, match="R must"):
             celery_broker_url(wrong, name="R")
+
+
+@pytest.mark.parametrize(
+    "value", ["http://log.example.org/", "https://", "log.example.org", "ftp://x"]
+)
+def test_an_address_that_is_not_encrypted_is_refused(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="AUDIT_WEBHOOK must begin with https://"):
+        Env({"AUDIT_WEBHOOK": value}).https("AUDIT_WEBHOOK")
+
+
+def test_an_encrypted_address_or_none_is_taken() -> None:
+    assert Env({"A": "https://log.example.org/x"}).https("A") == "https://log.example.org/x"
+    assert Env({}).https("A") == ""

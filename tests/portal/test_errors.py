@@ -105,3 +105,11 @@ def test_a_form_of_countless_fields_is_malformed(client: Client) -> None:
     page = client.post("/login/", body, content_type="application/x-www-form-urlencoded")
     assert page.status_code == 400
     assert "not understood" in page.content.decode()
+
+
+def test_the_log_of_a_refused_request_does_not_quote_it(capfd: pytest.CaptureFixture[str]) -> None:
+    dictConfig(settings.LOGGING)
+    assert Client().get("/", headers={"Host": "grubenmann.example.org"}).status_code == 400
+    told = capfd.readouterr().err
+    assert "a request was refused: DisallowedHost" in told
+    assert "grubenmann" not in told

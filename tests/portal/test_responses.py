@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.test import Client
 
+from ml.package import default_path, load_package
 from portal import health
-from screening.accounts.models import User
+from screening.accounts.models import Session, User
+from screening.audit.models import Event
+from screening.core.row_security import is_enforced
 from screening.patients.models import Patient
 from screening.studies.models import Study
 
@@ -22,13 +24,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def model_package(tmp_path: Path, settings: Any) -> Path:
-    """A small package with a right manifest."""
-    folder = tmp_path / "package"
-    folder.mkdir()
-    (folder / "weights.bin").write_bytes(b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
-    manifest = {"sha256": {"weights.bin": digest}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    """A copy of the released package that a test may damage."""
+    folder = Path(shutil.copytree(default_path(), tmp_path / "package"))
     settings.THORASCREEN_MODEL = str(folder)
     return folder
 
@@ -135,7 +132,9 @@ def test_ready_when_every_part_is(client: Client, model_package: Path) -> None:
     assert answer.status_code == 200, answer.json()
     assert answer.json() == {
         "status": "ready",
-        "checks": {"database": "ok", "broker": "ok", "storage": "ok", "model": "ok"},
+        "isolation": "database" if is_enforced() else "portal",
+        "checks": dict.fromkeys(health.CHECKS, "ok"),
+        "problems": [],
     }
 
 
@@ -153,22 +152,68 @@ def test_a_storage_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     settings.MEDIA_ROOT = str(tmp_path / "file")
-    assert client.get("/readyz").json()["checks"]["storage"] == "failed"
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["storage"] == "failed"
+    (problem,) = answer.json()["problems"]
+    assert (problem["check"], problem["code"]) == ("storage", "storage_failed")
+    assert str(tmp_path).encode() not in answer.content
 
 
-@pytest.mark.parametrize("damage", ["changed", "weights gone", "manifest gone", "no files"])
-def test_a_damaged_model_package_is_named(client: Client, model_package: Path, damage: str) -> None:
+def test_a_full_disk_is_said(client: Client, model_package: Path, settings: Any) -> None:
+    settings.LEAST_FREE_MB = 10**9
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "not ready"
+    (problem,) = answer.json()["problems"]
+    assert (problem["check"], problem["code"]) == ("storage", "disk_full")
+    assert "MB are free where images are kept" in problem["message"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        ("changed", "model_hash_mismatch"),
+        ("weights gone", "model_missing"),
+        ("thresholds of another", "model_hash_mismatch"),
+        ("manifest gone", "model_missing"),
+        ("no files", "model_invalid"),
+    ],
+)
+def test_a_damaged_model_package_is_named(
+    client: Client, model_package: Path, damage: str, code: str
+) -> None:
+    weights, manifest = model_package / "model.tflite", model_package / "manifest.json"
     if damage == "changed":
-        (model_package / "weights.bin").write_bytes(b"Weights")
+        weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     elif damage == "weights gone":
-        (model_package / "weights.bin").unlink()
+        weights.unlink()
+    elif damage == "thresholds of another":
+        trust = json.loads((model_package / "trust.json").read_text())
+        trust["fitted_for"]["lungs"] = "0" * 64
+        (model_package / "trust.json").write_text(json.dumps(trust))
     elif damage == "manifest gone":
-        (model_package / "manifest.json").unlink()
+        manifest.unlink()
     else:
-        (model_package / "manifest.json").write_text('{"sha256": {}}')
+        manifest.write_text('{"name": "thorascreen", "version": "7.0", "sha256": {}}')
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["model"] == "failed"
+    (problem,) = answer.json()["problems"]
+    shipped = load_package()
+    named = {"manifest gone": "package", "no files": "thorascreen 7.0"}.get(
+        damage, f"{shipped.name} {shipped.version}"
+    )
+    assert (problem["model"], problem["code"]) == (named, code)
+    assert problem["message"].endswith(".")
+    assert str(model_package).encode() not in answer.content
+
+
+def test_a_model_that_was_put_back_is_ready_again(client: Client, model_package: Path) -> None:
+    aside = model_package.rename(model_package.with_name("aside"))
+    assert client.get("/readyz").status_code == 503
+    aside.rename(model_package)
+    assert client.get("/readyz").json()["status"] == "ready"
 
 
 def test_no_secret_reaches_the_log_of_a_failed_probe(
@@ -183,9 +228,30 @@ def test_no_secret_reaches_the_log_of_a_failed_probe(
 
 def test_the_shipped_model_is_the_default(settings: Any) -> None:
     settings.THORASCREEN_MODEL = ""
-    assert (health.model_folder() / "manifest.json").exists()
+    assert health.check_model() == []
 
 
 def test_the_schema_and_its_page_ask_who_is_there(client: Client) -> None:
     for path in ("/api/v1/schema/", "/api/v1/docs/"):
         assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "found"),
+    [
+        (0, "203.0.113.9", "127.0.0.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "192.0.2.66, 203.0.113.9", "203.0.113.9"),  # The caller wrote the first.
+        (2, "192.0.2.66, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        (1, "2001:db8::9", "2001:db8::9"),
+        (1, "", "127.0.0.1"),
+        (1, "nonsense", "127.0.0.1"),
+        (2, "203.0.113.9", "127.0.0.1"),
+    ],
+)
+def test_behind_proxies_the_address_is_the_one_that_the_outermost_saw(
+    client: Client, db: None, settings: Any, proxies: int, said: str, found: str
+) -> None:
+    settings.PROXIES = proxies
+    client.post("/login/", {"username": "x", "password": "y"}, headers={"X-Forwarded-For": said})
+    assert Event.objects.get(action="session.refuse").remote_addr == found

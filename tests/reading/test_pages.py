@@ -1,262 +1,238 @@
-"""Home, case record and history, as a clinician meets them."""
+"""The reading panel, as a clinician meets it."""
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from uuid import uuid4
+from typing import Any
 
 import pytest
-from django.test import Client
-from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
 
-from screening.accounts.models import User
+from screening.accounts.models import Site, User
 from screening.audit.models import Event
 from screening.inference.models import Label
 from screening.patients.models import Patient
-from screening.reading import selectors
-from screening.studies.models import Image, Study
-from tests.personas import ClientOf, make_patient
-from tests.reading import rows
+from screening.reading.answers import answer_of
+from screening.reading.measurements import save_measurements
+from screening.reading.models import BlindFirstSwitch, Reading
+from screening.reading.services import Draft, sign_reading
+from screening.studies.models import Study
+from tests.personas import ClientOf
+from tests.record import rows
 
 pytestmark = pytest.mark.django_db
 
 
-def text_of(client: Client, path: str) -> str:
-    answer = client.get(path)
-    assert answer.status_code == 200, path
-    return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
+def page_of(client: Any, study: Study) -> str:
+    return str(client.get(f"/studies/{study.pk}/").content.decode())
 
 
-# ---- home ----------------------------------------------------------------------------------
+def field(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found is not None, name
+    return found[1]
 
 
-def test_home_shows_the_latest_studies_of_the_own_site(
-    client_of: ClientOf, clinician_a: User, image_a: Image, image_b: Image
+def send(client: Any, study: Study, step: str, *, htmx: bool = False, **data: str) -> Any:
+    headers = {"HX-Request": "true"} if htmx else {}
+    return client.post(f"/studies/{study.pk}/reading/{step}/", data, headers=headers)
+
+
+def measured_on(page: str) -> list[str]:
+    found = re.findall(r"data-measured>(.*?)</(?:dd|p)>", page, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]*>", " ", one).split()) for one in found]
+
+
+def test_what_is_measured_stands_with_the_reading_it_belongs_to(
+    clinician_a: User, colleague_a: User, study_a: Study, client_of: ClientOf
 ) -> None:
-    rows.finish(image_a, Label.PNEUMONIA)
-    page = text_of(client_of(clinician_a), "/")
-    assert "Nordlund, Nina" in page
-    assert "Pneumonia 91%" in page
-    assert "Suárez" not in page
+    (image,) = study_a.images.all()
+    length = {"kind": "length", "points": [[10, 20], [40, 60]]}
+    save_measurements(actor=clinician_a, image=image, items=[length])
+    words = "Measured Length 50 px It is signed with your reading."
+    assert measured_on(page_of(client_of(clinician_a), study_a)) == [words]
+    # A draft is nobody else's.
+    assert measured_on(page_of(client_of(colleague_a), study_a)) == []
+    draft = Draft(impression="pneumonia", stance="agrees")
+    sign_reading(actor=clinician_a, study=study_a, draft=draft, version=0)
+    for reader in (clinician_a, colleague_a):
+        assert measured_on(page_of(client_of(reader), study_a)) == ["Length 50 px"]
 
 
-def test_home_of_a_new_site_says_how_to_begin(client_of: ClientOf, clinician_a: User) -> None:
-    page = text_of(client_of(clinician_a), "/")
-    assert "No study yet." in page
-    assert "Needs a look" not in page
-
-
-def test_home_puts_what_failed_or_was_refused_before_everything_else(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient, image_a: Image
+def test_a_signed_reading_leads_to_its_report(
+    clinician_a: User, colleague_a: User, study_a: Study, client_of: ClientOf
 ) -> None:
-    rows.fail(image_a)
-    rows.finish(rows.send_image(clinician_a, patient_a, seed=2))
-    page = text_of(client_of(clinician_a), "/")
-    assert page.index("Needs a look") < page.index("Failed") < page.index("Latest studies")
+    door = f'href="/studies/{study_a.pk}/reports/">'
+    assert page_of(client_of(clinician_a), study_a).count(door) == 1
+    draft = Draft(impression="pneumonia", stance="agrees")
+    sign_reading(actor=clinician_a, study=study_a, draft=draft, version=0)
+    for reader in (clinician_a, colleague_a):
+        assert page_of(client_of(reader), study_a).count(door) == 2
 
 
-def test_an_old_failure_no_longer_needs_a_look(
-    client_of: ClientOf, clinician_a: User, image_a: Image
+def test_a_draft_keeps_itself_and_comes_back(
+    clinician_a: User, study_a: Study, client_of: ClientOf
 ) -> None:
-    rows.fail(image_a)
-    long_ago = timezone.now() - dt.timedelta(days=selectors.ATTENTION_DAYS + 1)
-    Study.objects.update(created_at=long_ago)
-    assert "Needs a look" not in text_of(client_of(clinician_a), "/")
+    client = client_of(clinician_a)
+    page = page_of(client, study_a)
+    sent = {"version": field(page, "version"), "page": field(page, "page")}
+    answer = send(client, study_a, "draft", text="Opacity <right>.", **sent).content.decode()
+    assert "Draft saved" in answer
+    assert field(answer, "version") == "1"
+    again = page_of(client, study_a)
+    assert "Opacity &lt;right&gt;." in again
+    assert "Draft saved" in again
 
 
-# ---- case record ---------------------------------------------------------------------------
-
-
-def test_case_record_shows_the_person_and_every_study_newest_first(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient, image_a: Image
+def test_another_page_is_told_instead_of_overwriting(
+    clinician_a: User, study_a: Study, client_of: ClientOf
 ) -> None:
-    rows.finish(image_a, Label.NORMAL)
-    rows.finish(rows.send_image(clinician_a, patient_a, seed=2), Label.COVID)
-    page = text_of(client_of(clinician_a), f"/patients/{patient_a.pk}/")
-    for part in ("Nordlund, Nina", "N-1001", "14 March 1962", "Female", "sent by Alice Archer"):
-        assert part in page
-    assert page.index("COVID-19 82%") < page.index("Normal 96%")
+    client = client_of(clinician_a)
+    pages = [page_of(client, study_a) for _ in range(2)]
+    sent = [{"version": field(page, "version"), "page": field(page, "page")} for page in pages]
+    send(client, study_a, "draft", text="From the first.", **sent[0])
+    refused = send(client, study_a, "draft", text="From the second.", **sent[1])
+    assert refused.status_code == 409
+    told = refused.content.decode()
+    assert "was saved from another page" in told
+    assert "From the first." in told
+    assert Reading.objects.get().text == "From the first."
+    # Signing from there says the same, shows both, and keeps what was entered.
+    agreed = {"text": "Second.", "impression": "pneumonia", "stance": "agrees"}
+    refused = send(client, study_a, "sign", htmx=True, **agreed, **sent[1])
+    assert refused.status_code == 409
+    panel = refused.content.decode()
+    assert "From the first." in panel
+    assert "Second.</textarea>" in panel
 
 
-def test_case_record_of_another_site_does_not_exist(
-    client_of: ClientOf, clinician_a: User, patient_b: Patient
+def test_what_is_missing_is_said_and_nothing_typed_is_lost(
+    clinician_a: User, study_a: Study, client_of: ClientOf
 ) -> None:
-    assert client_of(clinician_a).get(f"/patients/{patient_b.pk}/").status_code == 404
+    client = client_of(clinician_a)
+    data = {"impression": "normal", "stance": "overrides", "text": "Clear."}
+    for htmx in (True, False):
+        refused = send(client, study_a, "sign", htmx=htmx, **data)
+        body = refused.content.decode()
+        assert refused.status_code == 422
+        assert "Say why you override" in body
+        assert "Clear.</textarea>" in body
+        assert re.search(r'value="normal"[^>]*checked', body)
+        assert ("<html" in body) is not htmx
+    assert not Reading.objects.signed().exists()
 
 
-def test_case_record_without_studies_offers_to_send_one(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient
+def test_signed_it_shows_who_and_when_and_takes_addenda(
+    clinician_a: User, admin_a: User, study_a: Study, client_of: ClientOf
 ) -> None:
-    answer = client_of(clinician_a).get(f"/patients/{patient_a.pk}/")
-    assert "No X-ray yet." in answer.content.decode()
-    assert f"/patients/{patient_a.pk}/upload/" in answer.content.decode()
-
-
-def test_opening_a_case_record_is_written_down_once(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient
-) -> None:
-    client_of(clinician_a).get(f"/patients/{patient_a.pk}/")
-    event = Event.objects.get(action="patient.view")
-    assert (event.actor_id, event.object_id) == (clinician_a.pk, str(patient_a.pk))
-    assert event.site_id == patient_a.site_id
-
-
-def test_a_name_is_text_and_never_markup(client_of: ClientOf, clinician_a: User) -> None:
-    patient = make_patient(
-        clinician_a.memberships.get().site, family_name="<script>alert(1)</script>"
+    client = client_of(clinician_a)
+    key = field(page_of(client, study_a), "answer")
+    answer = answer_of(study_a)
+    assert answer is not None
+    assert key == answer.key
+    done = send(
+        client, study_a, "sign", impression="pneumonia", stance="agrees", text="Left.", answer=key
     )
-    body = client_of(clinician_a).get(f"/patients/{patient.pk}/").content.decode()
-    assert "<script>alert(1)" not in body
-    assert "&lt;script&gt;alert(1)" in body
+    assert done["Location"] == f"/studies/{study_a.pk}/#reading"
+    reading = Reading.objects.get()
+    client_of(admin_a).post(f"/readings/{reading.pk}/addenda/", {"text": "Right, too."})
+    page = page_of(client, study_a)
+    for words in ("Signed by Alice Archer", "Reading of record", "Left.", "Right, too."):
+        assert words in page
+    assert "signed by Adam Ashdown" in page
+    assert 'id="reading-form"' not in page
+    assert "data-next-study" in page
+    # A colleague may still read it as well.
+    assert "Write a second reading" in page_of(client_of(admin_a), study_a)
 
 
-# ---- history ---------------------------------------------------------------------------------
-
-
-def test_history_filters_by_status_and_class(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient, image_a: Image
+def test_a_study_still_analysed_can_be_written_on_but_not_signed(
+    clinician_a: User, patient_a: Patient, client_of: ClientOf
 ) -> None:
-    rows.finish(image_a, Label.COVID)
-    rows.fail(rows.send_image(clinician_a, patient_a, seed=2))
-    rows.send_image(clinician_a, patient_a, seed=3)
     client = client_of(clinician_a)
-    everything = text_of(client, "/studies/")
-    assert all(word in everything for word in ("COVID-19 82%", "Failed", "Queued"))
+    image = rows.send_image(clinician_a, patient_a)
+    study = rows.study_of(image)
+    assert "sign once it has ended" in page_of(client, study)
+    refused = send(client, study, "sign", htmx=True, impression="normal")
+    assert refused.status_code == 409
+    assert "still running" in refused.content.decode()
+    assert "Draft saved" in send(client, study, "draft", text="Already.").content.decode()
+    # The answer that comes meanwhile is brought to the open panel.
+    rows.finish(image, Label.NORMAL)
+    news = client.get(f"/studies/{study.pk}/state/?view=page&seen=q.q").content.decode()
+    assert 'id="reading-answer"' in news
+    assert 'data-answer="normal"' in news
 
-    def shown(query: str) -> list[str]:
-        cards = client.get(f"/studies/?{query}").context["page"].cards
-        return [card.study.status for card in cards]
 
-    assert shown("status=failed") == ["failed"]
-    assert shown("status=open") == ["queued"]
-    assert shown("label=covid") == ["done"]
-    assert shown("label=normal") == []
-    assert shown("status=failed&label=covid") == []
-
-
-def test_history_filters_by_days_both_included(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient
+def test_blind_first_on_the_page(
+    clinician_a: User, blind_study: Study, client_of: ClientOf
 ) -> None:
-    for day in (1, 2, 3):
-        image = rows.send_image(clinician_a, patient_a, seed=day)
-        Study.objects.filter(pk=image.study_id).update(
-            created_at=dt.datetime(2026, 5, day, 23, 59, 59, tzinfo=dt.UTC)
-        )
     client = client_of(clinician_a)
+    page = page_of(client, blind_study)
+    assert "Record and show the AI’s answer" in page
+    assert "data-answer" not in page
+    assert 'name="stance"' not in page
+    refused = send(client, blind_study, "first-impression", htmx=True, text="Hm.")
+    assert "Choose your impression first." in refused.content.decode()
+    done = send(
+        client, blind_study, "first-impression", htmx=True, impression="normal", text="Clear."
+    )
+    assert done["HX-Refresh"] == "true"
+    page = page_of(client, blind_study)
+    assert "<strong>Normal</strong>" in page
+    assert 'data-answer="pneumonia"' in page
+    assert 'name="stance"' in page
 
-    def days(query: str) -> list[int]:
-        cards = client.get(f"/studies/?{query}").context["page"].cards
-        return [card.study.created_at.day for card in cards]
 
-    assert days("since=2026-05-02&until=2026-05-03") == [3, 2]
-    assert days("until=2026-05-01") == [1]
-    assert days("since=2026-05-04") == []
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "since=yesterday",
-        "since=2026-05-03&until=2026-05-01",
-        "since=0001-01-01",
-        "until=9999-12-31",
-        "status=nonsense",
-        "label=gout",
-    ],
-)
-def test_a_filter_that_makes_no_sense_is_explained_beside_the_field(
-    client_of: ClientOf, clinician_a: User, image_a: Image, query: str
+def test_an_admin_turns_the_switch_and_its_history_stays(
+    north: Site, south: Site, admin_a: User, client_of: ClientOf
 ) -> None:
-    answer = client_of(clinician_a).get(f"/studies/?{query}")
-    assert answer.status_code == 200
-    assert "field-error" in answer.content.decode()
-    assert not answer.context["page"].cards
+    client = client_of(admin_a)
+    for wanted in ("on", "on", "off"):
+        client.post("/site/reading/", {"blind_first": wanted})
+    turns = BlindFirstSwitch.objects.all()
+    assert [(one.site, one.is_on, one.set_by) for one in turns] == [
+        (north, False, admin_a),
+        (north, True, admin_a),
+    ]
+    page = client.get("/site/reading/").content.decode()
+    assert page.count("Adam Ashdown</td>") == 2
+    events = Event.objects.filter(action="blind_first.set", site_id=north.pk)
+    assert [event.detail["is_on"] for event in events.order_by("id")] == [True, False]
+    assert client.post("/site/reading/", {"blind_first": "perhaps"}).status_code == 422
 
 
-def test_history_pages_forward_and_back_without_gap_or_repetition(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient, monkeypatch: pytest.MonkeyPatch
+def test_lists_say_that_a_study_is_to_be_read_first(
+    clinician_a: User, blind_study: Study, client_of: ClientOf
 ) -> None:
-    monkeypatch.setattr(selectors, "PAGE_SIZE", 3)
-    moment = timezone.now()
-    # Two studies share a moment: the key decides their order, on every page alike.
-    for number in range(8):
-        Study.objects.create(site=patient_a.site, patient=patient_a, uploaded_by=clinician_a)
-        Study.objects.filter(pk=Study.objects.latest("created_at").pk).update(
-            created_at=moment - dt.timedelta(seconds=number // 2)
-        )
     client = client_of(clinician_a)
-    expected = [str(pk) for pk in Study.objects.values_list("pk", flat=True)]
-
-    forward, address = [], "/studies/"
-    while True:
-        page = client.get(address)
-        forward.append([str(card.study.pk) for card in page.context["page"].cards])
-        if not page.context["older_url"]:
-            break
-        address = "/studies/" + page.context["older_url"]
-    assert [pk for part in forward for pk in part] == expected
-    assert [len(part) for part in forward] == [3, 3, 2]
-
-    back = [forward[-1]]
-    while page.context["newer_url"]:
-        page = client.get("/studies/" + page.context["newer_url"])
-        back.insert(0, [str(card.study.pk) for card in page.context["page"].cards])
-    assert back == forward
+    assert "Read first" in client.get("/studies/").content.decode()
+    send(client, blind_study, "first-impression", impression="normal")
+    page = client.get("/studies/").content.decode()
+    assert "Read first" not in page
+    assert "91%" in page
 
 
-def test_the_next_page_keeps_the_filter(
-    client_of: ClientOf, clinician_a: User, patient_a: Patient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(selectors, "PAGE_SIZE", 1)
-    for seed in (1, 2):
-        rows.fail(rows.send_image(clinician_a, patient_a, seed=seed))
-    page = client_of(clinician_a).get("/studies/?status=failed")
-    assert "status=failed&before=" in page.context["older_url"]
-
-
-@pytest.mark.parametrize("mark", ["nonsense", "99999999999999999999-0", "12-xyz", "-"])
-def test_a_page_mark_that_nobody_gave_is_refused_plainly(
-    client_of: ClientOf, clinician_a: User, mark: str
-) -> None:
-    answer = client_of(clinician_a).get(f"/studies/?before={mark}")
-    assert answer.status_code == 422
-    assert "unknown_page" in answer.content.decode()
-
-
-def test_lists_of_studies_are_written_down(client_of: ClientOf, clinician_a: User) -> None:
-    client = client_of(clinician_a)
-    client.get("/")
-    client.get("/studies/")
-    pages = [event.detail["page"] for event in Event.objects.filter(action="study.list")]
-    assert sorted(pages) == ["history", "home"]
-
-
-# ---- cost --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", ["/", "/studies/", "/patients/{patient}/"])
-def test_more_studies_cost_no_more_queries(
-    client_of: ClientOf,
+def test_a_page_of_hidden_studies_costs_no_more_queries(
+    blind_north: Site,
     clinician_a: User,
     patient_a: Patient,
-    image_a: Image,
-    path: str,
-    django_assert_num_queries: DjangoAssertNumQueries,
+    client_of: ClientOf,
+    django_assert_max_num_queries: Any,
 ) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     client = client_of(clinician_a)
-    path = path.format(patient=patient_a.pk)
-    rows.finish(image_a)
-    client.get(path)
+    rows.finish(rows.send_image(clinician_a, patient_a))
+    client.get("/studies/")
     with CaptureQueriesContext(connection) as few:
-        client.get(path)
-    study_id = uuid4()
-    for seed in range(2, 6):
-        rows.finish(rows.send_image(clinician_a, patient_a, seed=seed, study_id=study_id))
-        rows.fail(rows.send_image(clinician_a, patient_a, seed=seed))
-    with django_assert_num_queries(len(few) + (path == "/") * 2):
-        client.get(path)
+        client.get("/studies/")
+    allowed = len(few)
+    for seed in range(2, 8):
+        image = rows.send_image(clinician_a, patient_a, seed=seed)
+        rows.finish(image)
+    read = rows.study_of(image)
+    send(client, read, "first-impression", impression="normal")
+    sign_reading(actor=clinician_a, study=read, draft=Draft("pneumonia", "", "agrees"), version=1)
+    with django_assert_max_num_queries(allowed):
+        assert client.get("/studies/").content.decode().count("Read first") == 6

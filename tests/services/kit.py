@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -242,6 +243,28 @@ class Stack:
                 return username, password
         raise AssertionError(f"no {role} in first-login.txt")
 
+    def manage(self, *command: str) -> str:
+        """``manage.py`` of this portal; what it says."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env={**self._environment, "DJANGO_SETTINGS_MODULE": "portal.settings.embedded"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask_for_passwords_only(self) -> None:
+        """Let the site's administrators in without a second factor, as their site may decide.
+
+        A code of an authenticator app works once, so many sign-ins in one half minute would have
+        to wait for each other.
+        """
+        with closing(sqlite3.connect(self.var / "db.sqlite3", timeout=20)) as database, database:
+            database.execute("UPDATE accounts_site SET second_factor_roles = '[]'")
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ask for the end as Ctrl-C does; return the exit status."""
         assert self.process is not None
@@ -261,7 +284,9 @@ def running_stack(folder: Path, *, environment: dict[str, str] | None = None) ->
     """A started portal that is stopped afterwards, come what may."""
     stack = Stack(folder, environment=environment)
     try:
-        yield stack.start()
+        stack.start()
+        stack.ask_for_passwords_only()
+        yield stack
     finally:
         if stack.process is not None:
             stack.stop()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import redis
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+from screening.accounts.models import Session
 from screening.accounts.tasks import clear_expired
 from screening.core.tasks import send_now
 from tests.embedded_redis import EmbeddedRedis

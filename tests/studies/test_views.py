@@ -212,7 +212,7 @@ def test_without_scripts_a_form_of_refused_files_says_why(
     page = response.content.decode()
     assert "two.png" in page
     assert "unsupported_type" in page
-    assert [refusal["code"] for refusal in response.context["refused"]] == [
+    assert [refusal.error.code for refusal in response.context["refused"]] == [
         "empty_file",
         "unsupported_type",
     ]

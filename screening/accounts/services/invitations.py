@@ -10,6 +10,9 @@ from django.core import signing
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from screening.accounts.keys import digest, new_secret
 from screening.accounts.mail import send_letter
@@ -19,16 +22,16 @@ from screening.audit.services import record
 from screening.core.errors import Conflict, InvalidInput, PortalError
 
 INVITATION_LIFETIME = timedelta(days=7)
-_LETTER = """Hello,
+_LETTER = _lazy("""Hello,
 
 {inviter} invites you to join {site} on ThoraScreen as {role}.
 
-Open this link to choose your user name and password. It works once, until {until:%d %B %Y}:
+Open this link to choose your user name and password. It works once, until {until}:
 
 {link}
 
 If you did not expect this letter, please ignore it.
-"""
+""")
 
 
 class InvitationGone(PortalError):
@@ -39,7 +42,7 @@ class InvitationGone(PortalError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This invitation does not work any more. Ask your administrator for a new one."
+            _("This invitation does not work any more. Ask your administrator for a new one.")
         )
 
 
@@ -61,8 +64,8 @@ def create_invitation(
     ``already_invited``).
     """
     require(actor, Permission.MANAGE_USERS, site.pk)
-    if role not in Role.values:
-        raise InvalidInput("Choose one of the roles that are offered.", field="role")
+    if role not in dict(Role.of_people()):
+        raise InvalidInput(_("Choose one of the roles that are offered."), field="role")
     token = _signer().sign(new_secret())
     with transaction.atomic():
         Site.objects.select_for_update().get(pk=site.pk)
@@ -80,11 +83,12 @@ def create_invitation(
     letter = _LETTER.format(
         inviter=actor,
         site=site,
-        role=invitation.get_role_display().lower(),
-        until=invitation.expires_at,
+        role=invitation.get_role_display(),
+        until=date_format(invitation.expires_at, "DATE_FORMAT"),
         link=link,
     )
-    mailed = send_letter(to=email, subject=f"Your invitation to {site}", body=letter)
+    subject = _("Your invitation to %(site)s") % {"site": site}
+    mailed = send_letter(to=email, subject=subject, body=letter)
     return IssuedInvitation(invitation, link, mailed)
 
 
@@ -95,7 +99,7 @@ def revoke_invitation(*, actor: User, invitation: Invitation) -> None:
     current = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if current.accepted_at is not None:
         raise Conflict(
-            "This invitation was accepted in the meantime. You can deactivate the user instead.",
+            _("This invitation was accepted in the meantime. You can deactivate the user instead."),
             code="invitation_accepted",
         )
     if current.revoked_at is None:
@@ -129,7 +133,7 @@ def accept_invitation(
             )
     except IntegrityError:
         raise InvalidInput(
-            "This user name is taken. Choose another one.",
+            _("This user name is taken. Choose another one."),
             code="username_taken",
             field="username",
         ) from None
@@ -146,8 +150,10 @@ def join_site(*, token: str, user: User) -> Membership:
 def _join(invitation: Invitation, user: User) -> Membership:
     if Membership.objects.filter(user=user, site=invitation.site_id).exists():
         raise Conflict(
-            "You have an account at this site already. "
-            "Ask your administrator if your role should change.",
+            _(
+                "You have an account at this site already. "
+                "Ask your administrator if your role should change."
+            ),
             code="already_member",
         )
     membership = Membership.objects.create(user=user, site=invitation.site, role=invitation.role)
@@ -175,13 +181,13 @@ def _find(token: str, *, lock: bool) -> Invitation:
 def _ensure_newcomer(site: Site, email: str) -> None:
     if Membership.objects.filter(site=site, user__email__iexact=email, is_active=True).exists():
         raise Conflict(
-            "Somebody with this e-mail address works at the site already.",
+            _("Somebody with this e-mail address works at the site already."),
             code="already_member",
             field="email",
         )
     if Invitation.objects.pending().filter(site=site, email__iexact=email).exists():
         raise Conflict(
-            "This address has a pending invitation. Revoke it first, then invite again.",
+            _("This address has a pending invitation. Revoke it first, then invite again."),
             code="already_invited",
             field="email",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from screening.accounts.models import ApiToken, Membership, Role, Site, User
 from screening.accounts.policies import (
@@ -18,8 +19,8 @@ from screening.core.errors import Conflict, InvalidInput
 @transaction.atomic
 def set_role(*, actor: User, membership: Membership, role: str) -> Membership:
     """Give a member another role. Raises ``Conflict`` (``last_admin``)."""
-    if role not in Role.values:
-        raise InvalidInput("Choose one of the roles that are offered.", field="role")
+    if role not in dict(Role.of_people()):
+        raise InvalidInput(_("Choose one of the roles that are offered."), field="role")
     current = _lock(actor, membership)
     if current.role == role:
         return current
@@ -43,7 +44,8 @@ def deactivate_member(*, actor: User, membership: Membership) -> Membership:
         return current
     _ensure_other_admin(current)
     current.is_active = False
-    current.save(update_fields=("is_active", "updated_at"))
+    current.follows_groups = False  # No group brings back whom an admin has ended.
+    current.save(update_fields=("is_active", "follows_groups", "updated_at"))
     if not has_active_membership(current.user):
         ApiToken.objects.filter(user=current.user).delete()
     record("user.deactivate", current, actor=actor)
@@ -82,7 +84,9 @@ def _ensure_other_admin(leaving: Membership) -> None:
     ).exclude(pk=leaving.pk)
     if not others.exists():
         raise Conflict(
-            "This is the last active administrator of the site. "
-            "Make somebody else an administrator first.",
+            _(
+                "This is the last active administrator of the site. "
+                "Make somebody else an administrator first."
+            ),
             code="last_admin",
         )

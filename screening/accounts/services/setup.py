@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from screening.accounts.keys import readable_password
 from screening.accounts.models import Membership, Role, Site, User
@@ -51,7 +52,7 @@ def create_admin(*, site_name: str, username: str, email: str, password: str) ->
     (``username_taken``).
     """
     if User.objects.filter(username__iexact=username).exists():
-        raise Conflict("This user name is taken.", code="username_taken", field="username")
+        raise Conflict(_("This user name is taken."), code="username_taken", field="username")
     site, is_new = Site.objects.get_or_create(name=site_name)
     if is_new:
         record("site.create", site, site_id=site.pk)

@@ -8,11 +8,11 @@ from screening.audit import triggers
 
 
 def install(apps: Any, schema_editor: Any) -> None:
-    triggers.install(schema_editor.connection)
+    triggers.close_events(schema_editor.connection)
 
 
 def drop(apps: Any, schema_editor: Any) -> None:
-    triggers.drop(schema_editor.connection)
+    triggers.open_events(schema_editor.connection)
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,1 @@
+"""Files and requests of people who mean harm, made in code, through the real entrances."""
