@@ -67,6 +67,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         "passed": len(stats.get("passed", [])) + len(stats.get("xpassed", [])),
         "failed": len(stats.get("failed", [])) + len(stats.get("error", [])),
         "skipped": len(stats.get("skipped", [])) + len(stats.get("xfailed", [])),
+        "run again": len(stats.get("rerun", [])),
     }
     Path(target).write_text(json.dumps(counts), encoding="utf-8")
 

@@ -45,8 +45,16 @@ const hooks = {
   moved(pane) {
     if (!linking || sharing || !pane.isReady) return;
     sharing = true;
-    for (const other of panes) if (other !== pane && other.isReady) other.setView(pane.view());
+    const view = pane.view();
+    for (const other of panes) {
+      if (other !== pane && other.isReady && !other.shows(view)) other.setView(view);
+    }
     sharing = false;
+  },
+  // Whatever moved a pane (its window, another pane's late arrival), what is drawn is what is shared.
+  drawn(pane) {
+    if (pane === active) hooks.moved(pane);
+    else if (active) hooks.moved(active);
   },
   windowed(pane) {
     if (!pane.window) return;

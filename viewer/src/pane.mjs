@@ -13,7 +13,8 @@ export class Pane {
   /**
    * @param root the pane's <figure>
    * @param engine the rendering engine, in which it enables a viewport named after the figure
-   * @param hooks what the page wants to hear: moved(pane), opened(pane), failed(pane), windowed(pane)
+   * @param hooks what the page wants to hear: moved(pane), drawn(pane), opened(pane), failed(pane),
+   *   windowed(pane)
    */
   constructor(root, engine, hooks) {
     this.root = root;
@@ -37,7 +38,10 @@ export class Pane {
       defaultOptions: { background: [0, 0, 0] },
     });
     this.viewport = engine.getViewport(this.name);
-    this.element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.place());
+    this.element.addEventListener(Enums.Events.IMAGE_RENDERED, () => {
+      this.place();
+      this.hooks.drawn(this);
+    });
     this.element.addEventListener(Enums.Events.CAMERA_MODIFIED, () => {
       this.place();
       this.hooks.moved(this);
@@ -176,6 +180,13 @@ export class Pane {
     const now = this.view();
     this.shift(offset[0] - now.offset[0], offset[1] - now.offset[1]);
     this.viewport.render();
+  }
+
+  /** Whether this is the view already, as far as an eye could tell. */
+  shows({ zoom, offset }) {
+    const now = this.view();
+    const apart = Math.hypot(offset[0] - now.offset[0], offset[1] - now.offset[1]);
+    return apart < 0.1 && Math.abs(zoom / now.zoom - 1) < 1e-4;
   }
 
   /** Move the picture by so many pixels of the screen, without drawing it. */
