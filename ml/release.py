@@ -13,14 +13,16 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ml import CLASSES, data, package, trust
+from ml import CLASSES, data, package, phantom, trust
 from ml.calibrate import Calibration, calibration_error, fit_calibration, log_loss
 from ml.evaluate import evaluate_manifest
+from ml.head import is_head, load_run
 from ml.imaging import decode
 from ml.lungs import LungSegmenter
 from ml.network import fold_norms, write_litert
@@ -36,6 +38,10 @@ REFUSAL_SHARE: Final = 0.004
 """Share of selection pictures that the distance threshold alone may refuse."""
 GATE_ROWS: Final = 3000
 """So many training pictures are enough to know where X-rays lie among a few hundred features."""
+GATE_PHANTOMS: Final = 60
+GATE_PHANTOM_SIZES: Final = ((512, 512), (400, 400), (688, 860), (1024, 1024))
+GATE_SEED: Final = 90_000
+"""Phantoms that nobody else draws."""
 LIMITS_TEXT: Final = (
     "Decision support for frontal chest X-rays, not a diagnosis. Label and source of the training "
     "pictures are strongly tied: nearly all pneumonias are children's, nearly all COVID-19 films "
@@ -63,30 +69,28 @@ def release(
     """Write a package of a run into ``out``, which must not exist yet.
 
     :param manifest: the manifest that the run was trained on.
-    :param size: side of the served pictures; None chooses on the selection split. A network often
-        does best on pictures a little larger than those it was trained on, for variants are
-        drawn enlarged as often as not (Touvron et al. 2019, "Fixing the train-test resolution
-        discrepancy").
+    :param size: side of the served pictures; None chooses on the selection split, where the run
+        leaves a choice. A network of our own often does best on pictures a little larger than those
+        it was trained on, for variants are drawn enlarged as often as not (Touvron et al. 2019,
+        "Fixing the train-test resolution discrepancy").
     :param note: what the run's own description does not tell, for the manifest.
     :param splits: what to measure for the record, once everything is fixed.
     :raises TrainingError: when the run is not far enough; ``FileExistsError`` for ``out``.
     """
-    averaged, description = load_averaged(run)
-    config = description["config"]
-    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    stages = tuple((int(channels), int(stride)) for channels, stride in config["stages"])
+    trained = _open(run)
     rows = data.read_manifest(manifest)
     selection = data.selection_rows(rows)
     labels = data.labels_of(selection)
     out.mkdir(parents=True)
     tried: dict[int, float] = {}
-    if size is None:
-        for candidate in range(int(config["size"]), int(config["size"]) + 33, 16):
-            answers, _ = _look(fold_norms(averaged, candidate, stages), selection, candidate)
+    if size is None and len(trained.sizes) > 1:
+        for candidate in trained.sizes:
+            answers, _ = _look(trained.network_at(candidate), selection, candidate)
             tried[candidate] = _calibrated_loss(answers["logits"], labels)
             report(f"size {candidate}: log loss {tried[candidate]:.4f} on val")
         size = min(tried, key=lambda candidate: tried[candidate])
-    network = fold_norms(averaged, size, stages)
+    size = size or trained.sizes[0]
+    network = trained.network_at(size)
     _write_keras(network, out / package.KERAS_FILE)
     write_litert(network, out / package.LITERT_FILE)
     report("Network written; calibrating.")
@@ -95,10 +99,12 @@ def release(
     calibration = fit_calibration(answers["logits"], labels)
     known = data.training_rows(rows)
     learned, _ = _look(network, known[:: max(1, len(known) // GATE_ROWS)], size)
-    gate = fit_gate(learned["features"], Bounds())
+    drawn = _look_at_phantoms(network, size)
+    gate_features = np.concatenate([learned["features"], drawn])
+    gate = fit_gate(gate_features, Bounds())
     distances = np.array([gate.distance(features) for features in answers["features"]])
     bounds = Bounds(distance=float(np.quantile(distances, 1.0 - REFUSAL_SHARE)) * 1.05)
-    save_gate(fit_gate(learned["features"], bounds), out / package.GATE_FILE)
+    save_gate(fit_gate(gate_features, bounds), out / package.GATE_FILE)
 
     metrics: dict[str, Any] = {}
     content = {
@@ -111,23 +117,15 @@ def release(
         "calibration": _calibration_entry(calibration, answers["logits"], labels),
         "quality": {
             "bounds": {field: getattr(bounds, field) for field in Bounds.__dataclass_fields__},
-            "fitted_on": "features of the training rows, distance threshold of the val rows",
+            "fitted_on": "features of the training rows and of some drawn chests, distance "
+            "threshold of the val rows",
             "val_ranges": _ranges(measures),
         },
         "sha256": {file: package.hash_file(out / file) for file in package.FILES},
         "training": {
-            "config": config,
             "note": note,
-            "epochs_run": len(history),
-            "best_epoch": min(
-                (line for line in history if line["size"] == config["size"]),
-                key=lambda line: float(line["nll"]),
-            )["epoch"],
-            "started_from": description.get("started_from"),
             "log_loss_by_served_size": tried,
-            "counts": description["training"],
-            "selection_counts": description["selection"],
-            "selected_by": "log loss of the averaged weights on val, full-size epochs",
+            **trained.told,
             "bench": BENCH_TEXT,
         },
         "limits": LIMITS_TEXT,
@@ -140,6 +138,55 @@ def release(
         report(f"{split}: accuracy {result['accuracy']:.4f}, ece {result['ece']:.4f}")
     _write_manifest(out, content)
     trust.fit_trust(manifest, Predictor.load(out), LungSegmenter.load(), report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What a release needs of a run."""
+
+    network_at: Callable[[int], keras.Model]
+    """The network for squares of this side, its weights rounded to half precision."""
+    sizes: tuple[int, ...]
+    """The sides to choose from."""
+    told: dict[str, Any]
+    """How it was trained, for the manifest."""
+
+
+def _open(run: Path) -> _Trained:
+    if is_head(run):
+        _, description = load_run(run)
+        return _Trained(
+            lambda size: load_run(run, size)[0],
+            (int(description["config"]["size"]),),
+            {
+                "config": description["config"],
+                "ridge": description["ridge"],
+                "log_loss_by_ridge": description["log_loss_by_ridge"],
+                "backbone": description["backbone"],
+                "counts": description["training"],
+                "selection_counts": description["selection"],
+                "selected_by": "log loss on val",
+            },
+        )
+    averaged, description = load_averaged(run)
+    config = description["config"]
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    stages = tuple((int(channels), int(stride)) for channels, stride in config["stages"])
+    full = [line for line in history if line["size"] == config["size"]]
+    side = int(config["size"])
+    return _Trained(
+        lambda size: fold_norms(averaged, size, stages),
+        tuple(range(side, side + 33, 16)),
+        {
+            "config": config,
+            "epochs_run": len(history),
+            "best_epoch": min(full, key=lambda line: float(line["nll"]))["epoch"],
+            "started_from": description.get("started_from"),
+            "counts": description["training"],
+            "selection_counts": description["selection"],
+            "selected_by": "log loss of the averaged weights on val, full-size epochs",
+        },
+    )
 
 
 def activate(folder: Path) -> None:
@@ -161,6 +208,19 @@ def _look(
         prepared[number, ..., 0] = normalise(square)
         measures.append(measure(square, image.colourfulness))
     return network.predict(prepared, batch_size=64, verbose=0), measures
+
+
+def _look_at_phantoms(network: keras.Model, size: int) -> FloatArray:
+    """Features of drawn chests. The gate has to let them in, for they are what a portal is tried
+    with, and what its tests and its self-test upload; a good backbone tells them from films."""
+    prepared = np.empty((GATE_PHANTOMS, size, size, 1), dtype=np.float32)
+    for number in range(GATE_PHANTOMS):
+        finding = phantom.FINDINGS[number % len(phantom.FINDINGS)]
+        sides = GATE_PHANTOM_SIZES[number % len(GATE_PHANTOM_SIZES)]
+        drawn = decode(phantom.phantom_png(GATE_SEED + number, finding, sides))
+        prepared[number, ..., 0] = normalise(resize_square(drawn.pixels, size))
+    features: FloatArray = network.predict(prepared, batch_size=64, verbose=0)["features"]
+    return features
 
 
 def _write_keras(network: keras.Model, path: Path) -> None:

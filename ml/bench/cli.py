@@ -27,6 +27,7 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
         help="also our network on the folds, begun with the weights of a run of `bench sources` "
         "that left darkcovidnet out",
     )
+    _backbone(recipes, "also heads on this backbone, on the folds")
     recipes.set_defaults(run=_recipes)
     baselines = benches.add_parser("baselines", help="what a thumbnail or the border gives away")
     _common(baselines, default_manifest)
@@ -37,6 +38,7 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
     sources.add_argument("--epochs", type=int, help="default: as released")
     sources.add_argument("--size", type=int, help="default: as released")
     sources.add_argument("--half", action="store_true", help="multiply in bfloat16")
+    _backbone(sources, "heads on this backbone, as released, instead of networks from scratch")
     sources.set_defaults(run=_sources)
 
 
@@ -51,6 +53,10 @@ def _common(parser: argparse.ArgumentParser, default_manifest: Path) -> None:
 def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="repeatable")
     parser.add_argument("--minutes-each", type=float, metavar="M", help="training time a cell")
+
+
+def _backbone(parser: argparse.ArgumentParser, words: str) -> None:
+    parser.add_argument("--backbone", type=Path, metavar="FILE", help=words)
 
 
 def _folder(options: argparse.Namespace) -> Path:
@@ -71,6 +77,7 @@ def _recipes(options: argparse.Namespace) -> int:
             folds=tuple(options.fold or ()),
             tasks=(options.task,) if options.task else TASKS,
             start_from=options.start_from,
+            backbone=options.backbone,
         )
         result = bench_recipes(options.manifest, options.json, _folder(options), asked)
         return recipes_table(result)
@@ -104,6 +111,7 @@ def _sources(options: argparse.Namespace) -> int:
             half=options.half,
             tiny=options.tiny,
             only=tuple(options.only),
+            backbone=options.backbone,
         )
         result = bench_sources(options.manifest, options.json, _folder(options), asked)
         return sources_table(result)
@@ -115,12 +123,13 @@ def _print(run: Any) -> int:
     """Print a bench's table, or in one sentence why there is none."""
     from ml.data import ManifestError
     from ml.imaging import ImagingError
+    from ml.lite_weights import BackboneError
     from ml.recipes.protocol import RecipeError
     from ml.train import TrainingError
 
     try:
         print(run())
-    except (ManifestError, ImagingError, RecipeError, TrainingError) as error:
+    except (ManifestError, ImagingError, RecipeError, TrainingError, BackboneError) as error:
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: cannot be used ({error.strerror}).")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,9 @@ import numpy as np
 from ml import CLASSES, recipes
 from ml.bench.cells import Cell, Cells, write_json
 from ml.bench.folds import run_own_network
+from ml.bench.heads import Heads
 from ml.bench.phantoms import draw_bench_set
+from ml.head import HeadConfig
 from ml.package import hash_file
 from ml.recipes.protocol import Recipe, RecipeError
 from ml.recipes.rows import Protocol, Source, divide, fold_rows, read_source, without_pneumonia
@@ -35,7 +38,9 @@ OURS: Final = "thorascreen"
 """The released architecture from scratch, on the folds next to DarkCovidNet."""
 OURS_STARTED: Final = "thorascreen_started"
 """The same, begun with weights of the other sources, where ``start_from`` names them."""
-NETWORKS: Final = (OURS, OURS_STARTED)
+OURS_HEAD: Final = "thorascreen_head"
+"""The released kind of model: a head on the backbone that ``backbone`` names."""
+NETWORKS: Final = (OURS, OURS_STARTED, OURS_HEAD)
 TASKS: Final = ("three_classes", "covid_normal")
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("own", "honest")
 
@@ -54,13 +59,20 @@ class Options:
     """What the folds are asked for."""
     start_from: Path | None = None
     """A run of ``bench sources`` without darkcovidnet, for ``OURS_STARTED``."""
+    backbone: Path | None = None
+    """Weights for ``OURS_HEAD``."""
 
     def names(self) -> tuple[str, ...]:
         """The rows of the table that are wanted.
 
         :raises RecipeError: when one is unknown.
         """
-        everything = (*recipes.NAMES, OURS, *((OURS_STARTED,) if self.start_from else ()))
+        everything = (
+            *recipes.NAMES,
+            OURS,
+            *((OURS_STARTED,) if self.start_from else ()),
+            *((OURS_HEAD,) if self.backbone else ()),
+        )
         unknown = [name for name in self.only if name not in everything]
         if unknown:
             raise RecipeError(f"There is no recipe {unknown[0]!r}; there are {everything}.")
@@ -78,7 +90,7 @@ def bench_recipes(
     if options.tiny:
         manifest = draw_bench_set(out / "phantoms")
     source = read_source(manifest)
-    bench = _Bench(source, hash_file(manifest), out, options, report)
+    bench = _Bench(source, manifest, out, options, report)
     for name, label in bench.plan(names):
         report(f"== {name} {label}")
         bench.do(name, label)
@@ -90,15 +102,25 @@ class _Bench:
     """The cells of one manifest and one set of options."""
 
     def __init__(
-        self, source: Source, manifest_hash: str, out: Path, options: Options, report: Report
+        self, source: Source, manifest: Path, out: Path, options: Options, report: Report
     ) -> None:
         self.source = source
+        self.manifest = manifest
         self.out = out
         self.options = options
         self.report = report
         self.cells = Cells(out / "cells")
-        self.asked = {"manifest": manifest_hash, "seed": options.seed, "tiny": options.tiny}
+        self.asked = {"manifest": hash_file(manifest), "seed": options.seed, "tiny": options.tiny}
         self.folds = tuple(sorted(set(source.folds.values())))
+
+    @cached_property
+    def heads(self) -> Heads:
+        """What fits heads; made when the first is asked for."""
+        if self.options.backbone is None:
+            raise RecipeError(f"{OURS_HEAD} needs a backbone.")
+        small = HeadConfig(size=64, steps=20) if self.options.tiny else None
+        cache = self.out / "means.npz"
+        return Heads(self.manifest, self.options.backbone, cache, self.report, small)
 
     def plan(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """The wanted cells, first the recipes, then fold by fold."""
@@ -138,6 +160,8 @@ class _Bench:
         recipe = recipes.get_recipe("darkcovidnet")
         if task == "covid_normal":
             recipe = without_pneumonia(recipe)
+        if name == OURS_HEAD:
+            return self.heads.on_fold(recipe, self.source, int(fold), options.seed)
         if name in NETWORKS:
             common["start_from"] = options.start_from if name == OURS_STARTED else None
             runs = self.out / "runs" / f"{name}-{label}-seed{options.seed}"

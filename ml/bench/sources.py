@@ -1,6 +1,7 @@
 """``python -m ml bench sources``: train without a source, test on it.
 
-The released architecture and training code, a fresh network for each source. Whatever shares a
+The released kind of model, a fresh head for each source on the backbone that is named; or, where
+none is, a fresh network of ``ml.network`` by ``ml.train``. Whatever shares a
 group with the left-out source, such as a second copy in another collection, stays out of training
 and selection too. All pictures of the source are the test, one copy of each, looked at once; the
 epoch is picked on the remaining sources' val split. The probabilities are not calibrated: AUCs are
@@ -17,8 +18,10 @@ from typing import Any, Final
 from ml import CLASSES
 from ml.bench.cells import Cell, Cells, write_json
 from ml.bench.folds import answer_with, has_finished, progress_of, write_manifest
+from ml.bench.heads import Heads
 from ml.bench.phantoms import draw_bench_set
 from ml.data import ManifestError, Row, count_cells, read_manifest, selection_rows, training_rows
+from ml.head import HeadConfig
 from ml.package import hash_file
 from ml.recipes.training import Report, score
 from ml.train import Config, run_training, smoke_config
@@ -40,6 +43,8 @@ class Options:
     half: bool = False
     tiny: bool = False
     only: tuple[str, ...] = ()
+    backbone: Path | None = None
+    """Fit heads on this backbone instead of training networks."""
 
     def config(self) -> Config:
         """The training's settings: the released ones unless told otherwise."""
@@ -52,6 +57,13 @@ class Options:
             smaller = tuple(size for size in config.small_sizes if size < self.size)
             config = replace(config, size=self.size, small_sizes=smaller)
         return config
+
+    def heads(self, manifest: Path, out: Path, report: Report) -> Heads | None:
+        """Where heads are asked for, what fits them."""
+        if self.backbone is None:
+            return None
+        small = HeadConfig(size=64, steps=20) if self.tiny else None
+        return Heads(manifest, self.backbone, out / "means.npz", report, small)
 
 
 def bench_sources(
@@ -66,7 +78,10 @@ def bench_sources(
     rows = read_manifest(manifest)
     config = options.config()
     cells = Cells(out / "cells")
+    heads = options.heads(manifest, out, report)
     asked = {"manifest": hash_file(manifest), "config": _plain(asdict(config))}
+    if heads is not None:
+        asked |= {"config": _plain(asdict(heads.config)), "backbone": heads.backbone}
     result: dict[str, Any] = {"bench": "sources", "tiny": options.tiny, **asked, "left_out": {}}
     for left_out in wanted_sources(rows, options.only):
         name = "+".join(left_out)
@@ -74,6 +89,8 @@ def bench_sources(
         where = out / "runs" / f"{name}-seed{config.seed}-size{config.size}-epochs{config.epochs}"
 
         def compute(left_out: tuple[str, ...] = left_out, where: Path = where) -> Cell:
+            if heads is not None:
+                return heads.compute(*divide_by_source(rows, left_out))
             return _leave_out(rows, left_out, where, config, options.minutes, report)
 
         found = cells.read(name)

@@ -207,7 +207,7 @@ def _look(
 ) -> Finding | Refusal:
     from ml.explain import heatmap_png
     from ml.outline import lung_outline
-    from ml.posture import judge_posture
+    from ml.posture import judge_posture, refusal
 
     data = _read(name)
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -222,13 +222,10 @@ def _look(
         raise TransientFailure(NOT_OPENED[trouble.code]) from None
     try:
         prediction = model.predictor.predict(decoded)
-        quality = prediction.quality
-        if not quality.accepted:
-            return Refusal(quality.code or "not_a_radiograph", quality.message or "")
         started = time.perf_counter()
         posture = judge_posture(model.segmenter, decoded.pixels)
-        if not posture.accepted:
-            return Refusal(posture.code or "not_a_radiograph", posture.message or "")
+        if refused := refusal(prediction.quality, posture):
+            return Refusal(*refused)
         point = choose_point(_identity(model.predictor)) if choose_point is not None else None
         evidence = model.carry(decoded, prediction, posture, point)
     except ArithmeticError:

@@ -86,9 +86,10 @@ def test_packages_are_listed_and_damaged_ones_named(
     released: ModelPackage, package_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["package", "list"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "in use" in line]
     assert f"{released.name} {released.version}" in line
-    assert "in use" in line
+    assert len(lines) > 1, "a site can go back"
     (package_copy / "model.tflite").write_bytes(b"another")
     assert main(["package", "list", "--models", str(package_copy.parent)]) == 1
     _, other = capsys.readouterr().out.splitlines()
