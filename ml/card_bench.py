@@ -82,17 +82,19 @@ def _sources(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
         rows.append((name, str(figures["n"]), _epochs(cell), accuracy, *pairs))
     measured = [c["figures"] for c in content["left_out"].values() if c.get("figures")]
     pairs_of: tuple[str, ...] = tuple(measured[0]["pairs"]) if measured else ()
-    heading = ("left out", "pictures", "epochs", "accuracy")
+    heading = ("left out", "pictures", "epochs or ridge", "accuracy")
     names = tuple(f"AUC {pair_name(pair)}" for pair in pairs_of) or ("AUC", "AUC", "AUC")
     words = (
-        "A fresh network of the same architecture for each source: trained without it, tested on "
-        "it. This is the nearest that these data come to another hospital. The probabilities are "
+        "For each source the same kind of model, learnt anew without it and tested on it. This is "
+        "the nearest that these data come to another hospital. The probabilities are "
         "not calibrated there: AUCs are the figures to read."
     )
     return words, Table("", (*heading, *names), tuple(rows))
 
 
 def _epochs(cell: Json) -> str:
+    if "ridge" in cell:
+        return f"{cell['ridge']:g}"
     return f"{cell['epochs_reached']:.3g} of {cell['epochs_asked']}"
 
 
