@@ -419,6 +419,7 @@ def test_a_prior_beside_zooms_and_moves_along(clinician: Visitor, studies: Studi
     for pane in page.locator("[data-pane]").all():
         expect(pane).to_have_attribute("data-state", "ready")
     expect(page.locator("[data-pane]")).to_have_count(2)
+    choose_image(page, "chest.dcm")  # which of the two came in first, chance decides
     readouts = page.locator("[data-readout]")
     page.mouse.move(*place(page, 344, 430))
     page.mouse.wheel(0, -400)
