@@ -113,7 +113,6 @@ def test_means_are_looked_up_by_name(tmp_path: Path) -> None:
     again = head.measure_means(rows[::-2], weights, 32, cache, said.append)
     assert len(said) == count, "read from the file"
     assert np.array_equal(again, first[::-2])
-    assert not np.array_equal(head.measure_means(rows, weights, 64, cache, said.append), first)
 
 
 def test_unseen_sources_and_folds_with_heads(
