@@ -142,7 +142,8 @@ def a_bad_day(stack: Stack) -> Person:
         return done if len(done) == len(found) else []
 
     study = wait_for(studies, seconds=90, what="the studies to be analysed", every=1)[0]["id"]
-    entered = {"impression": "normal", "text": CANARIES["reading"], "version": "0"}
+    # what no model answers, so that it is an override whichever is installed
+    entered = {"impression": "other", "text": CANARIES["reading"], "version": "0"}
     person.post(f"/studies/{study}/reading/draft/", entered)
     signed = {**entered, "stance": "overrides", "reason": CANARIES["reason"], "version": "1"}
     person.get(f"/studies/{study}/")
