@@ -252,14 +252,14 @@ def _run_train(options: argparse.Namespace) -> int:
 
 def _run_head(options: argparse.Namespace) -> int:
     from ml.data import ManifestError
-    from ml.head import HeadConfig, run_head
+    from ml.head import HeadConfig, run_head, smoke_config
     from ml.imaging import ImagingError
     from ml.lite_weights import BackboneError
     from ml.train import TrainingError, draw_smoke_set
 
     config, manifest = HeadConfig(), options.manifest
     if options.smoke:
-        config, manifest = HeadConfig(size=64, steps=20), draw_smoke_set(options.out / "phantoms")
+        config, manifest = smoke_config(), draw_smoke_set(options.out / "phantoms")
     elif options.size is not None:
         config = replace(config, size=options.size)
     try:

@@ -54,6 +54,11 @@ class HeadConfig:
     steps: int = 400
 
 
+def smoke_config() -> HeadConfig:
+    """A fit of seconds that goes through every line; its head knows little."""
+    return HeadConfig(size=64, steps=20)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """A linear layer over the means."""
@@ -142,7 +147,7 @@ def load_run(run: Path, size: int | None = None) -> tuple[keras.Model, dict[str,
     :param size: side of its pictures; None for the one it was fitted at.
     :raises TrainingError: when the run was cut off; start it anew.
     """
-    description: dict[str, Any] = json.loads((run / "config.json").read_text())
+    description = describe_run(run)
     try:
         with np.load(run / "head.npz", allow_pickle=False) as stored:
             kernel, bias = stored["kernel"], stored["bias"]
@@ -154,10 +159,16 @@ def load_run(run: Path, size: int | None = None) -> tuple[keras.Model, dict[str,
     return network, description
 
 
+def describe_run(run: Path) -> dict[str, Any]:
+    """What a run was asked for and how its ridge was chosen."""
+    description: dict[str, Any] = json.loads((run / "config.json").read_text())
+    return description
+
+
 def is_head(run: Path) -> bool:
     """Whether a run's folder is one of this module."""
     try:
-        return bool(json.loads((run / "config.json").read_text()).get("kind") == KIND)
+        return bool(describe_run(run).get("kind") == KIND)
     except (OSError, ValueError):
         return False
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import CLASSES
+from ml.network import in_half
 
 if TYPE_CHECKING:
     import keras
@@ -53,23 +54,13 @@ SHRINK: Final = 32
 """How much smaller the coarsest maps are than the picture."""
 
 
-def build_backbone(size: int) -> keras.Model:
-    """The backbone, untrained, from (n, size, size, 1) float32 to its maps by the names of
-    ``TAPS``.
-
-    :param size: a multiple of 32.
-    """
-    import keras
-
-    inputs, taps = _maps(size)
-    return keras.Model(inputs, taps, name="lite0")
-
-
 def build_network(size: int) -> keras.Model:
-    """Backbone and head, with the outputs of ``ml.network``: ``logits``, ``cam`` and ``features``,
-    the means of the coarsest maps before the top.
+    """Backbone and head, untrained, with the outputs of ``ml.network``: ``logits``, ``cam`` and
+    ``features``, the means of the coarsest maps before the top.
 
     The head's layers are named ``head_fine`` and so on; only the last one carries a bias.
+
+    :param size: a multiple of 32.
     """
     import keras
 
@@ -110,7 +101,7 @@ def set_backbone(model: keras.Model, weights: Weights) -> None:
     for layer in model.layers:
         if layer.weights and not layer.name.startswith("head_"):
             pair = [weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]]
-            layer.set_weights([value.astype(np.float16).astype(np.float32) for value in pair])
+            layer.set_weights(in_half(pair))
 
 
 def set_head(
@@ -126,9 +117,7 @@ def set_head(
         part = kernel[start : start + channels][np.newaxis, np.newaxis]
         start += channels
         values = [part, bias] if name == "top" else [part]
-        network.get_layer(f"head_{name}").set_weights(
-            [value.astype(np.float16).astype(np.float32) for value in values]
-        )
+        network.get_layer(f"head_{name}").set_weights(in_half(values))
 
 
 def _maps(size: int) -> tuple[Any, dict[str, Any]]:

@@ -8,11 +8,12 @@ behind the number, at no cost.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ml import CLASSES
 
@@ -74,8 +75,13 @@ def fold_norms(trained: keras.Model, size: int, stages: tuple[tuple[int, int], .
             folded = [kernel * factor, shift - mean * factor]
         else:
             folded = source.get_weights()
-        layer.set_weights([value.astype(np.float16).astype(np.float32) for value in folded])
+        layer.set_weights(in_half(folded))
     return plain
+
+
+def in_half(values: Iterable[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
+    """Weights rounded to half precision, as released files hold them."""
+    return [value.astype(np.float16).astype(np.float32) for value in values]
 
 
 def _normed_convolution(

@@ -13,7 +13,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ import numpy as np
 from ml import CLASSES, data, package, phantom, trust
 from ml.calibrate import Calibration, calibration_error, fit_calibration, log_loss
 from ml.evaluate import evaluate_manifest
-from ml.head import is_head, load_run
+from ml.head import describe_run, is_head, load_run
 from ml.imaging import decode
 from ml.lungs import LungSegmenter
 from ml.network import fold_norms, write_litert
@@ -100,11 +100,10 @@ def release(
     known = data.training_rows(rows)
     learned, _ = _look(network, known[:: max(1, len(known) // GATE_ROWS)], size)
     drawn = _look_at_phantoms(network, size)
-    gate_features = np.concatenate([learned["features"], drawn])
-    gate = fit_gate(gate_features, Bounds())
+    gate = fit_gate(np.concatenate([learned["features"], drawn]), Bounds())
     distances = np.array([gate.distance(features) for features in answers["features"]])
     bounds = Bounds(distance=float(np.quantile(distances, 1.0 - REFUSAL_SHARE)) * 1.05)
-    save_gate(fit_gate(gate_features, bounds), out / package.GATE_FILE)
+    save_gate(replace(gate, bounds=bounds), out / package.GATE_FILE)
 
     metrics: dict[str, Any] = {}
     content = {
@@ -154,7 +153,7 @@ class _Trained:
 
 def _open(run: Path) -> _Trained:
     if is_head(run):
-        _, description = load_run(run)
+        description = describe_run(run)
         return _Trained(
             lambda size: load_run(run, size)[0],
             (int(description["config"]["size"]),),

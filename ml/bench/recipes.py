@@ -27,7 +27,7 @@ from ml.bench.cells import Cell, Cells, write_json
 from ml.bench.folds import run_own_network
 from ml.bench.heads import Heads
 from ml.bench.phantoms import draw_bench_set
-from ml.head import HeadConfig
+from ml.head import smoke_config as smoke_head
 from ml.package import hash_file
 from ml.recipes.protocol import Recipe, RecipeError
 from ml.recipes.rows import Protocol, Source, divide, fold_rows, read_source, without_pneumonia
@@ -118,7 +118,7 @@ class _Bench:
         """What fits heads; made when the first is asked for."""
         if self.options.backbone is None:
             raise RecipeError(f"{OURS_HEAD} needs a backbone.")
-        small = HeadConfig(size=64, steps=20) if self.options.tiny else None
+        small = smoke_head() if self.options.tiny else None
         cache = self.out / "means.npz"
         return Heads(self.manifest, self.options.backbone, cache, self.report, small)
 

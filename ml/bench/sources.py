@@ -21,7 +21,7 @@ from ml.bench.folds import answer_with, has_finished, progress_of, write_manifes
 from ml.bench.heads import Heads
 from ml.bench.phantoms import draw_bench_set
 from ml.data import ManifestError, Row, count_cells, read_manifest, selection_rows, training_rows
-from ml.head import HeadConfig
+from ml.head import smoke_config as smoke_head
 from ml.package import hash_file
 from ml.recipes.training import Report, score
 from ml.train import Config, run_training, smoke_config
@@ -62,7 +62,7 @@ class Options:
         """Where heads are asked for, what fits them."""
         if self.backbone is None:
             return None
-        small = HeadConfig(size=64, steps=20) if self.tiny else None
+        small = smoke_head() if self.tiny else None
         return Heads(manifest, self.backbone, out / "means.npz", report, small)
 
 

@@ -190,6 +190,18 @@ def middles_of_panes(page: Page) -> list[list[float]]:
     return found
 
 
+def middles_together(page: Page, moved_from: list[float] | None = None) -> list[list[float]]:
+    """The middles once they agree, or after five seconds: the panes are drawn one after the other,
+    each in a frame of its own."""
+    for _ in range(100):
+        current, prior = middles_of_panes(page)
+        moved = moved_from is None or current != pytest.approx(moved_from, abs=5)
+        if moved and prior == pytest.approx(current, abs=0.5):
+            break
+        page.wait_for_timeout(50)
+    return [current, prior]
+
+
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     page.mouse.move(*start)
     page.mouse.down()
@@ -429,11 +441,7 @@ def test_a_prior_beside_zooms_and_moves_along(clinician: Visitor, studies: Studi
     before, _ = middles_of_panes(page)
     middle = place(page, 344, 430)
     drag(page, middle, (middle[0] + 60, middle[1] - 40))
-    for _ in range(100):  # The panes are drawn one after the other, each in a frame of its own.
-        current, prior = middles_of_panes(page)
-        if prior == pytest.approx(current, abs=0.5) and current != pytest.approx(before, abs=5):
-            break
-        page.wait_for_timeout(50)
+    current, prior = middles_together(page, moved_from=before)
     moved = (current[0] - before[0], current[1] - before[1])
     # What else moves on the page may cost or add some pixels; what matters is that the other pane
     # does exactly the same.
@@ -442,11 +450,7 @@ def test_a_prior_beside_zooms_and_moves_along(clinician: Visitor, studies: Studi
     # Also when the window changes while they are moved.
     page.set_viewport_size({"width": 1180, "height": 700})
     drag(page, (300, 400), (320, 380))
-    for _ in range(100):
-        current, prior = middles_of_panes(page)
-        if prior == pytest.approx(current, abs=0.5):
-            break
-        page.wait_for_timeout(50)
+    current, prior = middles_together(page)
     assert prior == pytest.approx(current, abs=0.5)
     with page.expect_response(
         lambda answer: (

@@ -172,7 +172,7 @@ def test_batch_norms_are_folded_into_what_stands_before_them() -> None:
             came, number = channels, number + 1
     add("_conv_head", "_bn1", (lite.TOP, came, 1, 1))
     folded = lite_weights._fold(tensors)
-    model = lite.build_backbone(32)
+    model = lite.build_features(32)
     lite.set_backbone(model, folded)
     assert set(folded) == {
         f"{layer.name}/{part}"

@@ -52,9 +52,8 @@ const hooks = {
     sharing = false;
   },
   // Whatever moved a pane (its window, another pane's late arrival), what is drawn is what is shared.
-  drawn(pane) {
-    if (pane === active) hooks.moved(pane);
-    else if (active) hooks.moved(active);
+  drawn() {
+    if (active) hooks.moved(active);
   },
   windowed(pane) {
     if (!pane.window) return;

@@ -13,7 +13,7 @@ export class Pane {
   /**
    * @param root the pane's <figure>
    * @param engine the rendering engine, in which it enables a viewport named after the figure
-   * @param hooks what the page wants to hear: moved(pane), drawn(pane), opened(pane), failed(pane),
+   * @param hooks what the page wants to hear: moved(pane), drawn(), opened(pane), failed(pane),
    *   windowed(pane)
    */
   constructor(root, engine, hooks) {
@@ -40,7 +40,7 @@ export class Pane {
     this.viewport = engine.getViewport(this.name);
     this.element.addEventListener(Enums.Events.IMAGE_RENDERED, () => {
       this.place();
-      this.hooks.drawn(this);
+      this.hooks.drawn();
     });
     this.element.addEventListener(Enums.Events.CAMERA_MODIFIED, () => {
       this.place();
