@@ -19,6 +19,21 @@ TOLERANCE: Final = 0.35
 """How far the drawn outline may lie from the true one, in pixels of the segmenter's square."""
 
 
+SINGLE: Final = {
+    case: line
+    for cases, line in (
+        ((1, 14), ("top", "left")),
+        ((2, 13), ("top", "right")),
+        ((4, 11), ("bottom", "right")),
+        ((8, 7), ("bottom", "left")),
+        ((3, 12), ("left", "right")),
+        ((6, 9), ("top", "bottom")),
+    )
+    for case in cases
+}
+"""The sides that the line through a square crosses, by which of its corners lie inside."""
+
+
 def lung_outline(lungs: Lungs) -> list[list[list[float]]]:
     """Rings around the lung fields, smooth where the segmenter was in between.
 
@@ -47,8 +62,9 @@ def _rings(field: FloatArray) -> list[list[Point]]:
         r, c = int(row), int(column)
         top, bottom = (r, c, 0), (r + 1, c, 0)
         left, right = (r, c, 1), (r, c + 1, 1)
-        full = float(grid[r : r + 2, c : c + 2].mean()) >= LEVEL
-        for one, other in _lines(int(corners[r, c]), full, top, right, bottom, left):
+        case = int(corners[r, c])
+        full = case in (5, 10) and float(grid[r : r + 2, c : c + 2].mean()) >= LEVEL
+        for one, other in _lines(case, full, top, right, bottom, left):
             beside[one].append(other)
             beside[other].append(one)
     rings = []
@@ -75,15 +91,9 @@ def _lines(
         # two corners across from each other: joined through the middle, or not
         joined = (case == 5) == full
         return [(top, right), (bottom, left)] if joined else [(top, left), (bottom, right)]
-    single = {
-        (1, 14): (top, left),
-        (2, 13): (top, right),
-        (4, 11): (bottom, right),
-        (8, 7): (bottom, left),
-        (3, 12): (left, right),
-        (6, 9): (top, bottom),
-    }
-    return [line for cases, line in single.items() if case in cases]
+    sides = {"top": top, "right": right, "bottom": bottom, "left": left}
+    first, second = SINGLE[case]
+    return [(sides[first], sides[second])]
 
 
 def _crossing(grid: np.ndarray, edge: Edge) -> Point:
