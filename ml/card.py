@@ -201,14 +201,24 @@ def _first(shown: Sequence[Json], worst: Sequence[tuple[str, str, str, str]]) ->
     return Section("Read this first", (*blocks, CONFOUNDING))
 
 
+VIEWS: Final = {
+    "whole": "One, at the whole film",
+    "lungs": "Three, their mean is the answer: the whole film, the rectangle around the lungs, and "
+    "the lungs alone",
+}
+"""By ``ml.package.View``."""
+
+
 def _model(manifest: Json) -> Section:
-    size = (manifest.get("input") or {}).get("size")
+    taken = manifest.get("input") or {}
+    size, view = taken.get("size"), VIEWS.get(taken.get("view", "whole"), "–")
     rows = [
         ("Name", str(manifest.get("name", "–"))),
         ("Version", str(manifest.get("version", "–"))),
         ("Released", str(manifest.get("created", "–"))),
         ("Classes", ", ".join(NAMES.get(label, label) for label in manifest.get("classes", ()))),
-        ("Input", f"{size} × {size} pixels, one channel" if size else "–"),
+        ("Input", f"{size} × {size} pixels of grey" if size else "–"),
+        ("Looks", view),
         ("Preprocessing version", str(manifest.get("preprocessing_version", "–"))),
     ]
     rows += [(f"SHA-256 of {name}", value) for name, value in hashes_of(manifest).items()]

@@ -196,7 +196,8 @@ _served: tuple[Predictor, LungSegmenter] | None = None
 
 def _open(package: str, runtime: RuntimeName) -> None:
     global _served
-    _served = Predictor.load(package, runtime), LungSegmenter.load()
+    segmenter = LungSegmenter.load()
+    _served = Predictor.load(package, runtime, segmenter=segmenter), segmenter
 
 
 def _answer(path: str) -> Answer:
@@ -210,7 +211,7 @@ def _answer(path: str) -> Answer:
     try:
         decoded = decode(data, DATA_LIMITS)
         prediction = predictor.predict(decoded)
-        posture = judge_posture(segmenter, decoded.pixels)
+        posture = judge_posture(segmenter, decoded.pixels, prediction.lungs)
     except ImagingError as error:
         return Answer(None, None, error.code)
     chances = tuple(prediction.probabilities[label] for label in CLASSES)

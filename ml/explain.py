@@ -17,8 +17,11 @@ from PIL import Image
 from ml import CLASSES
 from ml.predict import Prediction
 from ml.preprocess import FloatArray
+from ml.view import WHOLE, place
 
 LONG_SIDE: Final = 512
+PLACED_SIDE: Final = 64
+"""Grid on which evidence of several looks is laid together."""
 FAINTEST_PEAK: Final = 3.0
 """Evidence whose peak is lower is drawn faint instead of being stretched to full strength."""
 STRONGEST_ALPHA: Final = 190
@@ -35,7 +38,8 @@ ANCHORS: Final = (
 
 
 def evidence(prediction: Prediction, label: str | None = None) -> FloatArray:
-    """The evidence for a class against the mean of all three, (h, w) float32, in logits.
+    """The evidence for a class against the mean of all three, (h, w) float32, in logits, over the
+    whole picture.
 
     :param label: the class; None for the predicted one.
     :raises ValueError: for an unknown class.
@@ -44,14 +48,19 @@ def evidence(prediction: Prediction, label: str | None = None) -> FloatArray:
     if wanted not in CLASSES:
         raise ValueError(f"unknown class {wanted!r}")
     maps = prediction.cam
-    apart: FloatArray = maps[..., CLASSES.index(wanted)] - maps.mean(axis=2)
-    return apart
+    apart: FloatArray = maps[..., CLASSES.index(wanted)] - maps.mean(axis=3)
+    if prediction.frames == (WHOLE,):
+        whole: FloatArray = apart[0]
+        return whole
+    pairs = zip(apart, prediction.frames, strict=True)
+    laid: FloatArray = np.mean([place(one, frame, PLACED_SIDE) for one, frame in pairs], axis=0)
+    return laid
 
 
 def heatmap_png(
     prediction: Prediction, label: str | None = None, size: tuple[int, int] = (LONG_SIDE, LONG_SIDE)
 ) -> bytes:
-    """Draw the positive evidence as a transparent PNG (RGBA) to lay over the X-ray.
+    """Draw the positive evidence as a PNG with a transparent palette to lay over the X-ray.
 
     :param label: the class; None for the predicted one.
     :param size: width and height of the X-ray; the PNG keeps its aspect, long side at most 512.
@@ -67,8 +76,11 @@ def heatmap_png(
     smooth = Image.fromarray(strength.astype(np.float32)).resize(target, Image.Resampling.BICUBIC)
     # 64 steps look even and pack into half the bytes and time of 256
     steps = np.clip(np.asarray(smooth) * np.float32(255.0), 0.0, 255.0).astype(np.uint8) & 0xFC
+    drawn = Image.fromarray(steps, "L")
+    drawn.putpalette(_RAMP[:, :3].tobytes())
     stream = io.BytesIO()
-    Image.fromarray(_RAMP[steps], "RGBA").save(stream, "PNG", compress_level=1)
+    # a palette: one byte a pixel to pack instead of four
+    drawn.save(stream, "PNG", compress_level=1, transparency=_RAMP[:, 3].tobytes())
     return stream.getvalue()
 
 

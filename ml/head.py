@@ -1,9 +1,10 @@
 """Fitting the linear head of ``ml.lite``: exactly, in minutes, and the same every time.
 
-The means of the backbone's maps are computed once for each picture; what is left is a multinomial
-logistic regression with a ridge. Its loss is convex, so there is one best head and no seed, no
-epochs and no luck. It is found with the bound of Böhning (1992, "Multinomial logistic regression
-algorithm"): the curvature is never more than that of a fixed matrix, which is decomposed once.
+The means of the backbone's maps are computed once for each look at each picture (``ml.view``); what
+is left is a multinomial logistic regression with a ridge, every look a row to learn from. Its loss
+is convex, so there is one best head and no seed, no epochs and no luck. It is found with the bound
+of Böhning (1992, "Multinomial logistic regression algorithm"): the curvature is never more than
+that of a fixed matrix, which is decomposed once.
 How strong the ridge is, is chosen on the selection split.
 
 A run lives in one folder: ``config.json`` says what was asked for, ``head.npz`` holds the head and
@@ -13,10 +14,13 @@ the backbone it belongs to, and ``means.npz`` the means, in case they are wanted
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,11 +29,15 @@ import numpy.typing as npt
 
 from ml import CLASSES, data, lite, preprocess
 from ml.calibrate import log_loss
+from ml.imaging import decode
 from ml.lite import Weights
 from ml.lite_weights import LICENSE, PACKAGE, fingerprint, load_weights, save_weights
+from ml.lungs import LungSegmenter, check_segmenter
 from ml.metrics import Array
 from ml.network import write_litert
+from ml.package import View
 from ml.train import TrainingError
+from ml.view import LOOKS, looks, show_lungs, show_whole
 
 if TYPE_CHECKING:
     import keras
@@ -37,6 +45,9 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 KIND: Final = "head"
 REPORT_EVERY: Final = 1000
+BATCH: Final = 32
+WORTH_A_POOL: Final = 200
+"""From so many pictures on, several processes look at them."""
 FLAT: Final = 1e-5
 """The best head is found when the loss falls by no more than this a unit, in any direction."""
 
@@ -47,7 +58,9 @@ class HeadConfig:
 
     size: int = 224
     """Side of the pictures; what the backbone was trained on."""
-    ridges: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003)
+    view: View = "lungs"
+    """What of a picture is looked at."""
+    ridges: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001)
     """Strengths to choose from, by log loss on the selection split; the strongest wins a tie."""
     sampling_power: float = 0.5
     """A source × label of n pictures weighs n to this power, as in ``data.balanced_order``."""
@@ -69,8 +82,11 @@ class Head:
     """(classes,)"""
 
     def logits(self, means: npt.NDArray[Any]) -> Array:
-        """:param means: (n, FEATURES). :returns: (n, classes)."""
-        answer: Array = means.astype(np.float64) @ self.kernel + self.bias
+        """The mean over all looks at a picture.
+
+        :param means: (n, looks, FEATURES). :returns: (n, classes).
+        """
+        answer: Array = means.astype(np.float64).mean(axis=1) @ self.kernel + self.bias
         return answer
 
     def probabilities(self, means: npt.NDArray[Any]) -> Array:
@@ -119,7 +135,7 @@ def run_head(
     means = measure_means(
         [*learning, *selection],
         weights,
-        config.size,
+        config,
         cache or out / "means.npz",
         report,
     )
@@ -137,6 +153,7 @@ def run_head(
         "ridge": chosen.ridge,
         "log_loss_by_ridge": {f"{ridge:g}": loss for ridge, loss in chosen.losses.items()},
         "backbone": {"from": PACKAGE, "license": LICENSE, "sha256": fingerprint(weights)},
+        "lungs_sha256": check_segmenter().sha256,
     }
     (out / "config.json").write_text(json.dumps(description, indent=2))
 
@@ -176,30 +193,27 @@ def is_head(run: Path) -> bool:
 def measure_means(
     rows: Sequence[data.Row],
     weights: Weights,
-    size: int,
+    config: HeadConfig,
     cache: Path | None = None,
     report: Report = print,
 ) -> npt.NDArray[np.float32]:
-    """What a head sees of every picture, (n, FEATURES) float32.
+    """What a head sees of every picture, (n, looks, FEATURES) float32. Where a picture lacks the
+    further looks, for its lungs were not found, the first stands in for them.
 
     :param cache: a ``.npz`` that is read when it holds all these pictures, named as in the
         manifest and seen by this backbone, and written otherwise.
     """
     names = [row.name for row in rows]
-    seen_by = f"{fingerprint(weights)} {size} {preprocess.PREPROCESSING_VERSION}"
+    seen_by = f"{fingerprint(weights)} {config.size} {preprocess.PREPROCESSING_VERSION}"
+    if config.view == "lungs":
+        seen_by += f" {check_segmenter().sha256}"
     if cache is not None and cache.exists():
         with np.load(cache, allow_pickle=False) as stored:
             places = {str(name): place for place, name in enumerate(stored["names"])}
             if str(stored["seen_by"]) == seen_by and places.keys() >= set(names):
                 known: npt.NDArray[np.float32] = stored["means"][[places[name] for name in names]]
                 return known
-    look = _open_features(weights, size)
-    means = np.empty((len(rows), lite.FEATURES), dtype=np.float32)
-    for number, row in enumerate(rows):
-        square = data.load_squares([row], size)[0].astype(np.float32) / np.float32(255.0)
-        means[number] = look(preprocess.normalise(square))
-        if number % REPORT_EVERY == 0:
-            report(f"{number} of {len(rows)} pictures seen")
+    means = _look_at_all(rows, _features(weights, config.size), config, report)
     if cache is not None:
         with cache.open("wb") as stream:
             np.savez(stream, seen_by=np.array(seen_by), names=np.array(names), means=means)
@@ -216,7 +230,7 @@ def choose_head(
 ) -> Choice:
     """Fit a head with each ridge and keep the one that does best on the selection rows.
 
-    :param means: (n, FEATURES) of the learning rows; ``watched`` of the selection rows.
+    :param means: (n, looks, FEATURES) of the learning rows; ``watched`` of the selection rows.
     """
     labels = np.array([classes.index(row.label) for row in learning])
     targets = np.array([classes.index(row.label) for row in selection])
@@ -253,10 +267,13 @@ def fit_head(
     """Minimise the weighted log loss plus ``ridge / 2`` times the squared kernel of the
     standardised means, until no slope is steeper than ``FLAT``.
 
-    :param means: (n, FEATURES). :param shares: (n,), 1 on average.
+    :param means: (n, looks, FEATURES). :param shares: (n,), 1 on average.
     :param steps: at most so many.
     :param start: where to begin, such as the head of a stronger ridge; it only saves steps.
     """
+    count = means.shape[1]
+    means, labels = means.reshape(-1, means.shape[2]), labels.repeat(count)
+    shares = shares.repeat(count)
     centre = means.mean(axis=0, dtype=np.float64)
     spread = means.std(axis=0, dtype=np.float64) + 1e-6
     # half the memory to go through in every step; sums over thousands of rows keep six digits
@@ -294,26 +311,81 @@ def _softmax(logits: Array) -> Array:
     return chances
 
 
-def _open_features(
-    weights: Weights, size: int
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """The backbone's means of one normalised square, by the serving runtime: on ordinary
-    processors a third of the training library's time."""
-    from ai_edge_litert.interpreter import Interpreter
-
+def _features(weights: Weights, size: int) -> bytes:
+    """The backbone's means for the serving runtime: on ordinary processors a third of the training
+    library's time."""
     model = lite.build_features(size)
     lite.set_backbone(model, weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.tflite"
         write_litert(model, path)
-        content = path.read_bytes()
-    runner = Interpreter(model_content=content, num_threads=2).get_signature_runner()
-    (taken,) = runner.get_input_details()
-    (given,) = runner.get_output_details()
+        return path.read_bytes()
 
-    def look(square: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        answer = runner(**{taken: square[np.newaxis, ..., np.newaxis]})
-        found: npt.NDArray[np.float32] = np.array(answer[given][0])
-        return found
 
-    return look
+def _look_at_all(
+    rows: Sequence[data.Row], network: bytes, config: HeadConfig, report: Report
+) -> npt.NDArray[np.float32]:
+    paths, asked = [str(row.path) for row in rows], (network, config.size, config.view)
+    count = min(8, len(os.sched_getaffinity(0)))
+    found: list[npt.NDArray[np.float32]] = []
+
+    def keep(one: npt.NDArray[np.float32]) -> None:
+        if len(found) % REPORT_EVERY == 0:
+            report(f"{len(found)} of {len(rows)} pictures seen")
+        found.append(one)
+
+    if count < 2 or len(rows) < WORTH_A_POOL:
+        watcher = _Watcher(*asked)
+        for path in paths:
+            keep(watcher.look(path))
+    else:
+        # spawned, not forked: a runtime that has already been loaded here does not survive a fork
+        with ProcessPoolExecutor(
+            count, get_context("spawn"), initializer=_start, initargs=asked
+        ) as pool:
+            for one in pool.map(_look, paths, chunksize=BATCH):
+                keep(one)
+    return np.stack(found)
+
+
+class _Watcher:
+    """Looks at pictures with the backbone, in one process."""
+
+    def __init__(self, network: bytes, size: int, view: View) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        # kept: the interpreter reads its weights from here as long as it lives
+        self._network, self._size = network, size
+        self._segmenter = LungSegmenter.load() if view == "lungs" else None
+        self._interpreter = Interpreter(model_content=network, num_threads=1)
+        self._runner = self._interpreter.get_signature_runner()
+        (self._taken,) = self._runner.get_input_details()
+        (self._given,) = self._runner.get_output_details()
+
+    def look(self, path: str) -> npt.NDArray[np.float32]:
+        """(looks, FEATURES) of a file."""
+        pixels = decode(Path(path).read_bytes(), data.DATA_LIMITS).pixels
+        square = preprocess.resize_square(pixels, self._size)
+        shown = show_whole(square)
+        if self._segmenter is not None:
+            shown = show_lungs(pixels, square, self._segmenter.find(pixels))
+        seen = [
+            np.array(self._runner(**{self._taken: look.prepared[np.newaxis]})[self._given][0])
+            for look in looks(shown)
+        ]
+        wanted = 1 if self._segmenter is None else LOOKS
+        return np.stack([*seen, *seen[:1] * (wanted - len(seen))])
+
+
+_watcher: _Watcher | None = None
+
+
+def _start(network: bytes, size: int, view: View) -> None:
+    global _watcher
+    _watcher = _Watcher(network, size, view)
+
+
+def _look(path: str) -> npt.NDArray[np.float32]:
+    if _watcher is None:
+        raise RuntimeError("the backbone has not been loaded in this process")
+    return _watcher.look(path)

@@ -6,9 +6,10 @@ layer over the mean of its maps at four depths. That is little enough to be fitt
 minutes, and so little that it has fewer ways of learning a collection by heart than a network of
 our own: see the unseen sources in the model card.
 
-A map's mean is linear, so each depth's share of a logit is the mean of a class map of that depth.
-The class maps are brought to the size of the finest and added: the drawn evidence still *is* the
-answer, as in ``ml.network``.
+The means are taken over the lungs: each place counts by the lungs' share in it, which comes with
+the picture (``ml.view``). A mean is linear, so each depth's share of a logit is the mean of a class
+map of that depth, weighed by place. The class maps are brought to the size of the finest and added:
+the drawn evidence still *is* the answer, as in ``ml.network``, and it lies in the lungs.
 
 The backbone takes grey squares as ``ml.preprocess`` makes them. Its three colour inputs would all
 see the same picture, so that their kernels are added up once, and its batch norms are folded.
@@ -50,6 +51,8 @@ FEATURES: Final = sum(TAPS.values())
 GAIN: Final = 0.5
 """What a normalised square is multiplied with to resemble what the backbone was trained on, grey
 values between -1 and 1."""
+NOWHERE: Final = 1e-4
+"""What a place without lung counts; all places count alike where there is no lung at all."""
 SHRINK: Final = 32
 """How much smaller the coarsest maps are than the picture."""
 
@@ -64,31 +67,36 @@ def build_network(size: int) -> keras.Model:
     """
     import keras
 
-    inputs, taps = _maps(size)
+    inputs, taps, weights = _maps(size)
     side = taps["fine"].shape[1]
     parts = []
     for name, maps in taps.items():
         part = keras.layers.Conv2D(
             len(CLASSES), 1, use_bias=name == "top", name=f"head_{name}", dtype="float32"
         )(maps)
+        part = keras.layers.Multiply(name=f"weigh_{name}", dtype="float32")([part, weights[name]])
         if (factor := side // maps.shape[1]) > 1:
             part = keras.layers.UpSampling2D(factor, name=f"spread_{name}", dtype="float32")(part)
         parts.append(part)
     cam = keras.layers.Add(name="cam", dtype="float32")(parts)
     logits = keras.layers.GlobalAveragePooling2D(dtype="float32", name="logits")(cam)
-    features = keras.layers.GlobalAveragePooling2D(name="features")(taps["coarse"])
+    seen = keras.layers.Multiply()([taps["coarse"], weights["coarse"]])
+    features = keras.layers.GlobalAveragePooling2D(name="features")(seen)
     return keras.Model(
         inputs, {"logits": logits, "cam": cam, "features": features}, name="thorascreen"
     )
 
 
 def build_features(size: int) -> keras.Model:
-    """The backbone with the mean of each map, side by side: (n, FEATURES), what a head is fitted
-    on."""
+    """The backbone with the mean of each map over the lungs, side by side: (n, FEATURES), what a
+    head is fitted on."""
     import keras
 
-    inputs, taps = _maps(size)
-    means = [keras.layers.GlobalAveragePooling2D()(maps) for maps in taps.values()]
+    inputs, taps, weights = _maps(size)
+    means = [
+        keras.layers.GlobalAveragePooling2D()(keras.layers.Multiply()([maps, weights[name]]))
+        for name, maps in taps.items()
+    ]
     return keras.Model(inputs, keras.layers.Concatenate(name="features")(means), name="lite0_means")
 
 
@@ -120,13 +128,15 @@ def set_head(
         network.get_layer(f"head_{name}").set_weights(in_half(values))
 
 
-def _maps(size: int) -> tuple[Any, dict[str, Any]]:
+def _maps(size: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Inputs, the maps of each tap, and how much each of their places counts, 1 on average."""
     import keras
 
     if size % SHRINK:
         raise ValueError(f"the side must be a multiple of {SHRINK}, not {size}")
-    inputs = keras.Input((size, size, 1), name="image")
-    x = _convolve(inputs, STEM, 3, 2, "stem")
+    inputs = keras.Input((size, size, 2), name="image")
+    share = inputs[..., 1:]
+    x = _convolve(inputs[..., :1], STEM, 3, 2, "stem")
     taps: dict[str, Any] = {}
     number = 0
     for stage, (kernel, stride, expansion, channels, blocks) in enumerate(STAGES):
@@ -136,7 +146,15 @@ def _maps(size: int) -> tuple[Any, dict[str, Any]]:
         if stage in (2, 4, 6):
             taps[("fine", "middle", "coarse")[stage // 2 - 1]] = x
     taps["top"] = _convolve(x, TOP, 1, 1, "top")
-    return inputs, taps
+    weights = {name: _weigh(share, size // maps.shape[1]) for name, maps in taps.items()}
+    return inputs, taps, weights
+
+
+def _weigh(share: Any, shrink: int) -> Any:
+    import keras
+
+    coarse = keras.layers.AveragePooling2D(shrink)(share) + NOWHERE
+    return coarse / keras.ops.mean(coarse, axis=(1, 2), keepdims=True)
 
 
 def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, number: int) -> Any:

@@ -35,6 +35,10 @@ FILES: Final = (KERAS_FILE, LITERT_FILE, GATE_FILE)
 THRESHOLDS_FILE: Final = "trust.json"
 MODEL_VARIABLE: Final = "THORASCREEN_MODEL"
 
+View = Literal["whole", "lungs"]
+"""What of a picture a network is shown; see ``ml.view``."""
+VIEWS: Final[tuple[View, ...]] = ("whole", "lungs")
+
 PackageCode = Literal[
     "model_missing", "model_hash_mismatch", "model_invalid", "model_preprocessing_mismatch"
 ]
@@ -62,6 +66,10 @@ class ModelPackage:
     version: str
     size: int
     """Side of the square input in pixels."""
+    view: View
+    """What of a picture the network is shown."""
+    lungs_sha256: str | None
+    """Of the segmenter that finds the lungs for the view ``lungs``."""
     calibration: Calibration
     sha256: dict[str, str]
     """Hash of each file beside the manifest."""
@@ -121,13 +129,20 @@ def load_package(path: Path | str | None = None) -> ModelPackage:
             name=str(manifest["name"]),
             version=str(manifest["version"]),
             size=int(manifest["input"]["size"]),
+            view=manifest["input"].get("view", "whole"),
+            lungs_sha256=manifest["input"].get("lungs_sha256"),
             calibration=calibration,
             sha256=hashes,
             manifest=manifest,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise PackageError("model_invalid", "The model's manifest is incomplete.") from None
-    if classes != CLASSES or len(calibration.bias) != len(CLASSES) or calibration.temperature <= 0:
+    if (
+        classes != CLASSES
+        or len(calibration.bias) != len(CLASSES)
+        or calibration.temperature <= 0
+        or package.view not in VIEWS
+    ):
         raise PackageError("model_invalid", "The model's manifest does not fit this program.")
     if preprocessing != PREPROCESSING_VERSION:
         raise PackageError(
@@ -166,7 +181,7 @@ def fingerprint(package: ModelPackage, thresholds_sha256: str | None) -> str:
 
     :param thresholds_sha256: hash of ``trust.json``; None for a package without.
     """
-    shaping = {
+    shaping: dict[str, Any] = {
         "name": package.name,
         "version": package.version,
         "classes": list(CLASSES),
@@ -176,6 +191,8 @@ def fingerprint(package: ModelPackage, thresholds_sha256: str | None) -> str:
         "files": package.sha256,
         "thresholds": thresholds_sha256,
     }
+    if package.view != "whole":  # said of newer models only, so that older ones keep their mark
+        shaping |= {"view": package.view, "lungs": package.lungs_sha256}
     text = json.dumps(shaping, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

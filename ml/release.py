@@ -9,10 +9,11 @@ record. What answers carry is fitted on the selection split alone.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,13 +24,15 @@ from ml import CLASSES, data, package, phantom, trust
 from ml.calibrate import Calibration, calibration_error, fit_calibration, log_loss
 from ml.evaluate import evaluate_manifest
 from ml.head import describe_run, is_head, load_run
-from ml.imaging import decode
-from ml.lungs import LungSegmenter
+from ml.imaging import DecodedImage, decode
+from ml.lungs import LungSegmenter, check_segmenter
 from ml.network import fold_norms, write_litert
+from ml.package import View
 from ml.predict import Predictor
-from ml.preprocess import PREPROCESSING_VERSION, FloatArray, normalise, resize_square
+from ml.preprocess import PREPROCESSING_VERSION, FloatArray, resize_square
 from ml.quality import Bounds, fit_gate, measure, save_gate
 from ml.train import load_averaged
+from ml.view import looks, show_lungs, show_whole
 
 if TYPE_CHECKING:
     import keras
@@ -40,6 +43,7 @@ GATE_ROWS: Final = 3000
 """So many training pictures are enough to know where X-rays lie among a few hundred features."""
 GATE_PHANTOMS: Final = 60
 GATE_PHANTOM_SIZES: Final = ((512, 512), (400, 400), (688, 860), (1024, 1024))
+BATCH: Final = 32
 GATE_SEED: Final = 90_000
 """Phantoms that nobody else draws."""
 LIMITS_TEXT: Final = (
@@ -85,7 +89,7 @@ def release(
     tried: dict[int, float] = {}
     if size is None and len(trained.sizes) > 1:
         for candidate in trained.sizes:
-            answers, _ = _look(trained.network_at(candidate), selection, candidate)
+            answers, _ = _look(trained.network_at(candidate), selection, candidate, trained.view)
             tried[candidate] = _calibrated_loss(answers["logits"], labels)
             report(f"size {candidate}: log loss {tried[candidate]:.4f} on val")
         size = min(tried, key=lambda candidate: tried[candidate])
@@ -95,11 +99,11 @@ def release(
     write_litert(network, out / package.LITERT_FILE)
     report("Network written; calibrating.")
 
-    answers, measures = _look(network, selection, size)
+    answers, measures = _look(network, selection, size, trained.view)
     calibration = fit_calibration(answers["logits"], labels)
     known = data.training_rows(rows)
-    learned, _ = _look(network, known[:: max(1, len(known) // GATE_ROWS)], size)
-    drawn = _look_at_phantoms(network, size)
+    learned, _ = _look(network, known[:: max(1, len(known) // GATE_ROWS)], size, trained.view)
+    drawn = _answer(network, _draw_phantoms(), size, trained.view)["features"]
     gate = fit_gate(np.concatenate([learned["features"], drawn]), Bounds())
     distances = np.array([gate.distance(features) for features in answers["features"]])
     bounds = Bounds(distance=float(np.quantile(distances, 1.0 - REFUSAL_SHARE)) * 1.05)
@@ -111,7 +115,13 @@ def release(
         "version": version,
         "created": dt.datetime.now(dt.UTC).date().isoformat(),
         "classes": list(CLASSES),
-        "input": {"size": size, "channels": 1, "type": "float32"},
+        "input": {
+            "size": size,
+            "channels": int(network.input_shape[-1]),
+            "type": "float32",
+            "view": trained.view,
+            "lungs_sha256": trained.lungs_sha256,
+        },
         "preprocessing_version": PREPROCESSING_VERSION,
         "calibration": _calibration_entry(calibration, answers["logits"], labels),
         "quality": {
@@ -149,11 +159,20 @@ class _Trained:
     """The sides to choose from."""
     told: dict[str, Any]
     """How it was trained, for the manifest."""
+    view: View = "whole"
+    """What of a picture it was shown."""
+    lungs_sha256: str | None = None
+    """Of the segmenter that found the lungs."""
 
 
 def _open(run: Path) -> _Trained:
     if is_head(run):
         description = describe_run(run)
+        view: View = description["config"]["view"]
+        if view == "lungs" and description["lungs_sha256"] != check_segmenter().sha256:
+            raise package.PackageError(
+                "model_hash_mismatch", "The head was fitted with another lung segmenter."
+            )
         return _Trained(
             lambda size: load_run(run, size)[0],
             (int(description["config"]["size"]),),
@@ -166,6 +185,8 @@ def _open(run: Path) -> _Trained:
                 "selection_counts": description["selection"],
                 "selected_by": "log loss on val",
             },
+            view,
+            description["lungs_sha256"] if view == "lungs" else None,
         )
     averaged, description = load_averaged(run)
     config = description["config"]
@@ -196,30 +217,56 @@ def activate(folder: Path) -> None:
 
 
 def _look(
-    network: keras.Model, rows: Sequence[data.Row], size: int
+    network: keras.Model, rows: Sequence[data.Row], size: int, view: View
 ) -> tuple[dict[str, FloatArray], list[dict[str, float]]]:
     """Answers of the network for every row, and the measures of every picture."""
-    prepared = np.empty((len(rows), size, size, 1), dtype=np.float32)
-    measures = []
-    for number, row in enumerate(rows):
-        image = decode(row.path.read_bytes(), data.DATA_LIMITS)
-        square = resize_square(image.pixels, size)
-        prepared[number, ..., 0] = normalise(square)
-        measures.append(measure(square, image.colourfulness))
-    return network.predict(prepared, batch_size=64, verbose=0), measures
+    measures: list[dict[str, float]] = []
+
+    def open_rows() -> Iterator[DecodedImage]:
+        for row in rows:
+            image = decode(row.path.read_bytes(), data.DATA_LIMITS)
+            measures.append(measure(resize_square(image.pixels, size), image.colourfulness))
+            yield image
+
+    return _answer(network, open_rows(), size, view), measures
 
 
-def _look_at_phantoms(network: keras.Model, size: int) -> FloatArray:
-    """Features of drawn chests. The gate has to let them in, for they are what a portal is tried
-    with, and what its tests and its self-test upload; a good backbone tells them from films."""
-    prepared = np.empty((GATE_PHANTOMS, size, size, 1), dtype=np.float32)
+def _answer(
+    network: keras.Model, images: Iterable[DecodedImage], size: int, view: View
+) -> dict[str, FloatArray]:
+    """``logits``, the means over all looks at each picture, and ``features`` of the first, as the
+    predictor makes them."""
+    segmenter = LungSegmenter.load() if view == "lungs" else None
+    channels = int(network.input_shape[-1])
+    logits: list[FloatArray] = []
+    features: list[FloatArray] = []
+    coming = iter(images)
+    while batch := list(itertools.islice(coming, BATCH)):
+        prepared: list[FloatArray] = []
+        owners: list[int] = []
+        for number, image in enumerate(batch):
+            square = resize_square(image.pixels, size)
+            shown = show_whole(square)
+            if segmenter is not None:
+                shown = show_lungs(image.pixels, square, segmenter.find(image.pixels))
+            asked = looks(shown)
+            prepared += [look.prepared[..., :channels] for look in asked]
+            owners += [number] * len(asked)
+        answers = network.predict_on_batch(np.stack(prepared))
+        for number in range(len(batch)):
+            own = np.flatnonzero(np.array(owners) == number)
+            logits.append(np.asarray(answers["logits"])[own].mean(axis=0))
+            features.append(np.asarray(answers["features"])[own[0]])
+    return {"logits": np.stack(logits), "features": np.stack(features)}
+
+
+def _draw_phantoms() -> Iterator[DecodedImage]:
+    """Drawn chests. The gate has to let them in, for they are what a portal is tried with, and what
+    its tests and its self-test upload; a good backbone tells them from films."""
     for number in range(GATE_PHANTOMS):
         finding = phantom.FINDINGS[number % len(phantom.FINDINGS)]
         sides = GATE_PHANTOM_SIZES[number % len(GATE_PHANTOM_SIZES)]
-        drawn = decode(phantom.phantom_png(GATE_SEED + number, finding, sides))
-        prepared[number, ..., 0] = normalise(resize_square(drawn.pixels, size))
-    features: FloatArray = network.predict(prepared, batch_size=64, verbose=0)["features"]
-    return features
+        yield decode(phantom.phantom_png(GATE_SEED + number, finding, sides))
 
 
 def _write_keras(network: keras.Model, path: Path) -> None:

@@ -34,8 +34,11 @@ class Outputs:
 class Runtime(Protocol):
     """Runs the network on one picture."""
 
+    channels: int
+    """1 for greys, 2 for greys and the lungs' share of each place."""
+
     def run(self, prepared: FloatArray) -> Outputs:
-        """:param prepared: (size, size, 1) float32 from ``ml.preprocess.prepare``."""
+        """:param prepared: (size, size, channels) float32, a look of ``ml.view``."""
 
 
 def open_runtime(package: ModelPackage, name: RuntimeName, threads: int = 1) -> Runtime:
@@ -61,7 +64,8 @@ class _LiteRT:
         self._content = package.litert_path.read_bytes()
         self._interpreter = Interpreter(model_content=self._content, num_threads=threads)
         self._runner = self._interpreter.get_signature_runner()
-        (self._input,) = self._runner.get_input_details()
+        ((self._input, details),) = self._runner.get_input_details().items()
+        self.channels = int(details["shape"][-1])
         if set(self._runner.get_output_details()) != set(OUTPUTS):
             raise ValueError("the network lacks an output")
         self._lock = threading.Lock()
@@ -82,6 +86,7 @@ class _Keras:
         self._call = tf.function(lambda pictures: model(pictures, training=False))
         if set(model.output_names) != set(OUTPUTS):
             raise ValueError("the network lacks an output")
+        self.channels = int(model.input_shape[-1])
         self._lock = threading.Lock()
 
     def run(self, prepared: FloatArray) -> Outputs:

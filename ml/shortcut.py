@@ -96,8 +96,9 @@ class Probe:
     without_lungs: tuple[float, ...] | None
     """Calibrated probabilities of the picture with the widened lungs covered."""
     lungs_only: tuple[float, ...] | None
-    """The same with everything covered but the rectangle around the lungs. The rectangle keeps the
-    heart between them: lungs cut out along their outline resemble no picture ever learned from."""
+    """The same with everything covered but the lungs. A model that is shown the lungs learned from
+    lungs cut out along their outline, too; one that is shown whole pictures keeps the rectangle
+    around them, since such a cut resembles no picture it ever learned from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,12 +155,17 @@ class ShortcutMeter:
 def probe(
     predictor: Predictor, segmenter: LungSegmenter, decoded: DecodedImage, prediction: Prediction
 ) -> Probe:
-    """Measure one answer: the segmenter once, the classifier at most twice."""
+    """Measure one answer: the segmenter at most once, the classifier at most twice."""
     square = prediction.square
-    lungs = segmenter.find(square)
+    lungs = prediction.lungs or segmenter.find(square)
     if not lungs.found:
         return Probe(prediction.label, lungs, None, None, None, None)
     wide = widen(lungs.mask)
+    inside = evidence_share(evidence(prediction), wide)
+    area = float(wide.mean())
+    if prediction.lungs_only is not None:
+        without = predictor.without_lungs(prediction)
+        return Probe(prediction.label, lungs, inside, area, without, prediction.lungs_only)
 
     def look(keep: BoolArray) -> tuple[float, ...]:
         answer = predictor.predict(replace(decoded, pixels=cover(square, ~keep)))
@@ -169,8 +175,8 @@ def probe(
     return Probe(
         label=prediction.label,
         lungs=lungs,
-        inside=evidence_share(evidence(prediction), wide),
-        area=float(wide.mean()),
+        inside=inside,
+        area=area,
         without_lungs=look(~fitted),
         lungs_only=look(around(fitted)),
     )

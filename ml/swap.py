@@ -54,6 +54,8 @@ def swap_all(
     or nobody else is there.
     """
     size = predictor.package.size
+    if predictor.package.view == "lungs":
+        size *= 2  # the lungs are cut out again, and have to be as sharp as they were learned
     squares = [resize_square(image.pixels, size) for image in images]
     boxes = [_box_of(one, size) for one in probes]
     usable = np.array([box is not None for box in boxes])

@@ -50,6 +50,16 @@ def write_json(path: Path, content: Any) -> None:
     os.replace(partial, path)
 
 
+def plain(config: dict[str, Any]) -> dict[str, Any]:
+    """Tuples as lists, as they come back from JSON."""
+    return {
+        key: [list(v) if isinstance(v, tuple) else v for v in value]
+        if isinstance(value, tuple)
+        else value
+        for key, value in config.items()
+    }
+
+
 def _answers(found: Cell, asked: Cell) -> bool:
     before = dict(found.get("asked") or {})
     wanted = dict(asked)

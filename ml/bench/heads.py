@@ -8,6 +8,7 @@ fold is looked at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import CLASSES
-from ml.bench.cells import Cell
+from ml.bench.cells import Cell, plain
 from ml.bench.folds import set_aside
 from ml.data import Row, count_cells, read_manifest
 from ml.head import HeadConfig, choose_head, measure_means
@@ -41,7 +42,12 @@ class Heads:
         self.backbone = fingerprint(weights)
         rows = [row for row in read_manifest(manifest) if row.label in CLASSES]
         cache.parent.mkdir(parents=True, exist_ok=True)
-        means = measure_means(rows, weights, self.config.size, cache, report)
+        means = measure_means(rows, weights, self.config, cache, report)
+        self.asked: dict[str, Any] = {
+            "config": plain(asdict(self.config)),
+            "backbone": self.backbone,
+        }
+        """What decides a cell, besides its rows."""
         self._means = dict(zip((row.name for row in rows), means, strict=True))
 
     def means_of(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
@@ -70,6 +76,7 @@ class Heads:
             "test": count_cells(test),
             "ridge": chosen.ridge,
             "size": self.config.size,
+            "view": self.config.view,
             # the pictures are looked at once, as they are
             "epochs_asked": 1,
             "epochs_reached": 1,

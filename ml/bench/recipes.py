@@ -141,6 +141,8 @@ class _Bench:
     def do(self, name: str, label: str) -> None:
         """Compute one cell unless it is there."""
         asked = {**self.asked, "minutes": self.options.minutes}
+        if name == OURS_HEAD:
+            asked |= self.heads.asked
         self.cells.get(f"{name}-{label}", asked, lambda: self._compute(name, label))
 
     def _compute(self, name: str, label: str) -> Cell:
@@ -211,7 +213,7 @@ class _Bench:
         cell = self.cells.read(name)
         if cell is None:
             return None
-        asked = {key: value for key, value in cell["asked"].items() if key != "minutes"}
+        asked = {key: cell["asked"].get(key) for key in self.asked}
         return cell if asked == self.asked else None
 
     def _folds(self, name: str, task: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml import CLASSES
-from ml.bench.cells import Cell, Cells, write_json
+from ml.bench.cells import Cell, Cells, plain, write_json
 from ml.bench.folds import answer_with, has_finished, progress_of, write_manifest
 from ml.bench.heads import Heads
 from ml.bench.phantoms import draw_bench_set
@@ -79,9 +79,9 @@ def bench_sources(
     config = options.config()
     cells = Cells(out / "cells")
     heads = options.heads(manifest, out, report)
-    asked = {"manifest": hash_file(manifest), "config": _plain(asdict(config))}
+    asked = {"manifest": hash_file(manifest), "config": plain(asdict(config))}
     if heads is not None:
-        asked |= {"config": _plain(asdict(heads.config)), "backbone": heads.backbone}
+        asked |= heads.asked
     result: dict[str, Any] = {"bench": "sources", "tiny": options.tiny, **asked, "left_out": {}}
     for left_out in wanted_sources(rows, options.only):
         name = "+".join(left_out)
@@ -155,13 +155,3 @@ def _leave_out(
     if not (run / "best.npz").exists():
         return {**cell, "figures": None, "note": NO_FIGURES}
     return {**cell, "figures": score(CLASSES, answer_with(run, test), test)}
-
-
-def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    """Tuples as lists, as they come back from JSON."""
-    return {
-        key: [list(v) if isinstance(v, tuple) else v for v in value]
-        if isinstance(value, tuple)
-        else value
-        for key, value in config.items()
-    }

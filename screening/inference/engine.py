@@ -66,7 +66,7 @@ class ModelIdentity:
 class Finding:
     """What the model saw. ``probabilities`` are calibrated.
 
-    ``heatmap`` is an RGBA PNG, empty where none was asked for.
+    ``heatmap`` is a PNG with a transparent palette, empty where none was asked for.
 
     ``evidence`` says how far the answer can be trusted (``ml.trust.Carried.to_json``): the classes
     that can't be ruled out, the operating point, the shortcut meter. Empty for a model for which
@@ -223,7 +223,7 @@ def _look(
     try:
         prediction = model.predictor.predict(decoded)
         started = time.perf_counter()
-        posture = judge_posture(model.segmenter, decoded.pixels)
+        posture = judge_posture(model.segmenter, decoded.pixels, prediction.lungs)
         if refused := refusal(prediction.quality, posture):
             return Refusal(*refused)
         point = choose_point(_identity(model.predictor)) if choose_point is not None else None
@@ -304,8 +304,8 @@ def _open(place: str | Path | None, runtime: str) -> _Model:
     from ml.predict import Predictor
     from ml.trust import load_trust
 
-    predictor = Predictor.load(place, runtime=cast("RuntimeName", runtime))
     segmenter = LungSegmenter.load()
+    predictor = Predictor.load(place, runtime=cast("RuntimeName", runtime), segmenter=segmenter)
     package = predictor.package
     trust, meter = None, None
     try:

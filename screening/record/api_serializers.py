@@ -74,7 +74,7 @@ class ImageSerializer(serializers.Serializer[Image]):
     model = serializers.SerializerMethodField()
     milliseconds = serializers.SerializerMethodField(help_text="time in the model")
     evidence = serializers.SerializerMethodField(help_text="how far the answer can be trusted")
-    heatmap = serializers.SerializerMethodField(help_text="RGBA PNG to lay over the display")
+    heatmap = serializers.SerializerMethodField(help_text="Transparent PNG to lay over the display")
     display = serializers.SerializerMethodField(help_text="8-bit JPEG")
     thumbnail = serializers.SerializerMethodField(help_text="8-bit JPEG, 256 pixels")
     code = serializers.SerializerMethodField()

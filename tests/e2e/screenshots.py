@@ -126,7 +126,7 @@ def take_reading_room(person: Visitor, record: str, study: str, folder: Path) ->
     """The worklist, the viewer, the comparison, and a report that was issued."""
     page = person.page
     page.goto("/worklist/")
-    expect(page.locator("main .chip").first).to_be_visible()
+    expect(page.locator("main .work-row").first).to_be_visible()
     save(person, folder / "worklist.png")
 
     page.goto(f"{study}view/")

@@ -92,7 +92,7 @@ def test_a_job_ends_with_a_result(image: Image, media_root: Path) -> None:
     assert result.runtime == django_settings.INFERENCE_RUNTIME
     assert result.milliseconds > 0
     heatmap = Picture.open(io.BytesIO(storage.read(result.heatmap)))
-    assert (heatmap.format, heatmap.mode, heatmap.size) == ("PNG", "RGBA", (320, 320))
+    assert (heatmap.format, heatmap.mode, heatmap.size) == ("PNG", "P", (320, 320))
     assert result.heatmap == f"heatmaps/{result.pk.hex[:2]}/{result.pk}.png"
     assert len(stored_files(media_root)) == 4
 

@@ -50,7 +50,7 @@ def test_the_heatmap_is_a_transparent_picture(
     assert response["Cache-Control"] == "no-store, private"
     assert response["X-Content-Type-Options"] == "nosniff"
     picture = Picture.open(io.BytesIO(b"".join(response.streaming_content)))  # type: ignore[arg-type]
-    assert picture.mode == "RGBA"
+    assert picture.mode == "P"
     event = Event.objects.get(action="image.view")
     assert (event.object_id, event.detail) == (str(done.pk), {"rendition": "heatmap"})
 

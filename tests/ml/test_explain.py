@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ml.explain import evidence, heatmap_png
+from ml.explain import PLACED_SIDE, evidence, heatmap_png
 from ml.imaging import DecodedImage
 from ml.predict import Prediction, Predictor
+from ml.view import WHOLE, Frame
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,8 @@ def answer(predictor: Predictor, phantoms: list[DecodedImage]) -> Prediction:
 
 def opened(data: bytes) -> npt.NDArray[np.uint8]:
     picture = Image.open(io.BytesIO(data), formats=["PNG"])
-    assert picture.mode == "RGBA"
-    return np.asarray(picture)
+    assert picture.mode == "P", "one byte a pixel"
+    return np.asarray(picture.convert("RGBA"))
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,9 @@ def test_the_aspect_is_kept_and_the_long_side_bounded(
 
 
 def test_evidence_shows_where_it_is(answer: Prediction) -> None:
-    cam = np.zeros((10, 10, 3), dtype=np.float32)
-    cam[1:3, 7:9, 0] = 12.0
-    drawn = opened(heatmap_png(replace(answer, label="covid", cam=cam)))
+    cam = np.zeros((1, 10, 10, 3), dtype=np.float32)
+    cam[0, 1:3, 7:9, 0] = 12.0
+    drawn = opened(heatmap_png(replace(answer, label="covid", cam=cam, frames=(WHOLE,))))
     alpha = drawn[..., 3].astype(float)
     row, column = np.unravel_index(alpha.argmax(), alpha.shape)
     assert 50 < row < 155
@@ -50,10 +51,29 @@ def test_evidence_shows_where_it_is(answer: Prediction) -> None:
     assert alpha.max() < 255
 
 
+def test_the_evidence_of_several_looks_is_laid_together(answer: Prediction) -> None:
+    cam = np.zeros((2, 8, 8, 3), dtype=np.float32)
+    cam[0, :4, :4, 0] = 6.0
+    cam[1, 4:, 4:, 0] = 6.0
+    frames = (WHOLE, Frame(0.5, 0.5, 1.0, 1.0))
+    found = evidence(replace(answer, label="covid", cam=cam, frames=frames))
+    assert found.shape == (PLACED_SIDE, PLACED_SIDE)
+    quarter = PLACED_SIDE // 4
+    assert found[quarter, quarter] == pytest.approx(2.0), "half of what one look found there"
+    assert found[-4, -4] == pytest.approx(2.0)
+    assert found[quarter, 3 * quarter] == pytest.approx(0.0)
+    assert found[5 * quarter // 2, 5 * quarter // 2] == pytest.approx(0.0)
+
+
 def test_no_evidence_draws_nothing(answer: Prediction) -> None:
-    against = np.zeros((10, 10, 3), dtype=np.float32)
+    against = np.zeros((1, 10, 10, 3), dtype=np.float32)
     against[..., 0] = -5.0
-    assert opened(heatmap_png(replace(answer, label="covid", cam=against)))[..., 3].max() == 0
+    assert (
+        opened(heatmap_png(replace(answer, label="covid", cam=against, frames=(WHOLE,))))[
+            ..., 3
+        ].max()
+        == 0
+    )
 
 
 def test_what_is_common_to_all_classes_is_no_evidence(answer: Prediction) -> None:
@@ -62,10 +82,11 @@ def test_what_is_common_to_all_classes_is_no_evidence(answer: Prediction) -> Non
 
 
 def test_weak_evidence_is_drawn_faint(answer: Prediction) -> None:
-    cam = np.zeros((10, 10, 3), dtype=np.float32)
-    cam[4:6, 4:6, 1] = 1.0
-    weak = opened(heatmap_png(replace(answer, cam=cam), "pneumonia"))[..., 3].max()
-    strong = opened(heatmap_png(replace(answer, cam=cam * 10), "pneumonia"))[..., 3].max()
+    cam = np.zeros((1, 10, 10, 3), dtype=np.float32)
+    cam[0, 4:6, 4:6, 1] = 1.0
+    seen = replace(answer, cam=cam, frames=(WHOLE,))
+    weak = opened(heatmap_png(seen, "pneumonia"))[..., 3].max()
+    strong = opened(heatmap_png(replace(seen, cam=cam * 10), "pneumonia"))[..., 3].max()
     assert weak < strong / 2
 
 

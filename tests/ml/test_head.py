@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import data, head, package
+from ml import data, head, lite, package
 from ml.bench.phantoms import draw_bench_set
 from ml.cli import main
 from ml.data import Row
@@ -25,7 +25,7 @@ def two_clouds(seed: int, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
     means = rng.normal(size=(n, 6)) * [1, 10, 0.1, 1, 1, 1] + 5
     means[:, 1] += 40 * (labels == 1)
     means[:, 2] += 0.4 * (labels == 2)
-    return means, labels
+    return means[:, np.newaxis], labels
 
 
 def test_no_step_from_the_fitted_head_leads_downhill() -> None:
@@ -34,9 +34,10 @@ def test_no_step_from_the_fitted_head_leads_downhill() -> None:
     shares /= shares.mean()
     ridge = 0.02
     fitted = fit_head(means, labels, shares, ridge, steps=400)
-    spread = means.std(axis=0) + 1e-6
     wrong = (fitted.probabilities(means) - np.eye(3)[labels]) * shares[:, np.newaxis]
-    scaled = (means - means.mean(axis=0)) / spread
+    flat = means[:, 0]
+    spread = flat.std(axis=0) + 1e-6
+    scaled = (flat - flat.mean(axis=0)) / spread
     slope = scaled.T @ wrong / len(means) + ridge * fitted.kernel * spread[:, np.newaxis]
     assert np.abs(slope).max() < 2 * head.FLAT
     assert np.abs(wrong.mean(axis=0)).max() < 2 * head.FLAT, "the bias is free"
@@ -50,10 +51,22 @@ def test_a_stronger_ridge_says_less() -> None:
     assert np.abs(strong.kernel).sum() < 0.1 * np.abs(weak.kernel).sum()
 
 
+def test_every_look_is_learnt_from_and_the_answer_is_their_mean() -> None:
+    means, labels = two_clouds(4)
+    twice = np.concatenate([means, means + 0.1], axis=1)
+    shares = np.ones(len(means))
+    fitted = fit_head(twice, labels, shares, 0.02)
+    apart = np.concatenate([twice[:, :1], twice[:, 1:]])
+    same = fit_head(apart, np.tile(labels, 2), np.ones(2 * len(means)), 0.02)
+    np.testing.assert_allclose(fitted.kernel, same.kernel, atol=1e-4)
+    each = [fitted.logits(twice[:, look : look + 1]) for look in (0, 1)]
+    np.testing.assert_allclose(fitted.logits(twice), np.mean(each, axis=0))
+
+
 def test_the_ridge_is_chosen_on_rows_that_were_not_learnt_from() -> None:
     rng = np.random.default_rng(5)
     rows = [Row(Path(f"{n}.png"), ("covid", "pneumonia", "normal")[n % 3]) for n in range(60)]
-    noise = rng.normal(size=(60, 200))  # nothing to learn, everything to learn by heart
+    noise = rng.normal(size=(60, 1, 200))  # nothing to learn, everything to learn by heart
     config = HeadConfig(ridges=(0.001, 10.0))
     chosen = choose_head(noise[:40], rows[:40], noise[40:], rows[40:], config)
     assert chosen.ridge == 10.0
@@ -108,11 +121,26 @@ def test_means_are_looked_up_by_name(tmp_path: Path) -> None:
     weights = head.load_weights(released_backbone())
     said: list[str] = []
     cache = tmp_path / "means.npz"
-    first = head.measure_means(rows, weights, 32, cache, said.append)
+    small = HeadConfig(size=32)
+    first = head.measure_means(rows, weights, small, cache, said.append)
+    assert first.shape == (6, 3, lite.FEATURES)
     count = len(said)
-    again = head.measure_means(rows[::-2], weights, 32, cache, said.append)
+    again = head.measure_means(rows[::-2], weights, small, cache, said.append)
     assert len(said) == count, "read from the file"
     assert np.array_equal(again, first[::-2])
+    whole = HeadConfig(size=32, view="whole")
+    other = head.measure_means(rows, weights, whole, cache, said.append)
+    assert len(said) > count, "another view is another question"
+    assert other.shape == (6, 1, lite.FEATURES)
+
+
+def test_several_processes_see_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = data.read_manifest(draw_bench_set(tmp_path / "phantoms"))[:4]
+    weights = head.load_weights(released_backbone())
+    one = head.measure_means(rows, weights, HeadConfig(size=32), None, lambda _: None)
+    monkeypatch.setattr(head, "WORTH_A_POOL", 1)
+    several = head.measure_means(rows, weights, HeadConfig(size=32), None, lambda _: None)
+    assert np.array_equal(one, several)
 
 
 def test_unseen_sources_and_folds_with_heads(

@@ -40,17 +40,35 @@ def test_the_drawn_evidence_is_the_answer(backbone: lite.Weights) -> None:
     for model in (network, means):
         lite.set_backbone(model, backbone)
     lite.set_head(network, kernel, np.array([0.5, -0.25, 0.0]))
-    pictures = rng.normal(size=(3, 64, 64, 1)).astype(np.float32)
+    pictures = rng.normal(size=(3, 64, 64, 2)).astype(np.float32)
+    pictures[..., 1] = 0.0
+    pictures[1, :32, :32, 1] = 1.0
+    pictures[2, ..., 1] = rng.random((64, 64))
     answers = network.predict(pictures, verbose=0)
     seen = means.predict(pictures, verbose=0)
     assert answers["cam"].shape == (3, 8, 8, 3)
     assert answers["features"].shape == (3, 320)
     np.testing.assert_allclose(answers["cam"].mean(axis=(1, 2)), answers["logits"], atol=1e-4)
+    assert np.abs(answers["cam"][1, 5:, 5:]).max() < 0.01 * np.abs(answers["cam"][1]).max()
     # all depths count, and the linear layer on the means says the same as the maps
     halves = kernel.astype(np.float16).astype(np.float64)
     np.testing.assert_allclose(
         answers["logits"], seen @ halves + [0.5, -0.25, 0.0], rtol=1e-3, atol=1e-3
     )
+
+
+def test_a_place_counts_by_its_share_of_lung(backbone: lite.Weights) -> None:
+    means = lite.build_features(64)
+    lite.set_backbone(means, backbone)
+    pictures = np.random.default_rng(5).normal(size=(1, 64, 64, 2)).astype(np.float32)
+    seen = {}
+    for name, share in (("none", 0.0), ("half", 0.5), ("all", 1.0)):
+        pictures[..., 1] = share
+        seen[name] = means.predict(pictures, verbose=0)
+    np.testing.assert_allclose(seen["none"], seen["all"], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(seen["half"], seen["all"], rtol=1e-3, atol=1e-4)
+    pictures[:, :, 32:, 1] = 0.0
+    assert not np.allclose(means.predict(pictures, verbose=0), seen["all"], rtol=1e-2)
 
 
 def test_sides_that_do_not_halve_five_times_are_refused() -> None:

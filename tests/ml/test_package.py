@@ -76,6 +76,16 @@ def test_a_damaged_manifest(package_copy: Path, text: str) -> None:
     assert code_of(package_copy) == "model_invalid"
 
 
+def test_another_lung_segmenter_than_it_was_trained_with(package_copy: Path) -> None:
+    change_manifest(package_copy, lambda m: m["input"].update(lungs_sha256="0" * 64))
+    assert code_of(package_copy) == "model_hash_mismatch"
+
+
+def test_a_view_that_nobody_knows(package_copy: Path) -> None:
+    change_manifest(package_copy, lambda m: m["input"].update(view="bones"))
+    assert code_of(package_copy) == "model_invalid"
+
+
 def test_other_classes_or_order(package_copy: Path) -> None:
     change_manifest(package_copy, lambda m: m.update(classes=["normal", "pneumonia", "covid"]))
     assert code_of(package_copy) == "model_invalid"

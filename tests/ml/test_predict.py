@@ -24,8 +24,9 @@ def test_an_answer_is_complete(predictor: Predictor, phantoms: list[DecodedImage
     assert tuple(answer.probabilities) == CLASSES
     assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
     assert answer.label == max(answer.probabilities, key=lambda label: answer.probabilities[label])
-    assert answer.cam.ndim == 3
-    assert answer.cam.shape[2] == len(CLASSES)
+    assert answer.cam.ndim == 4
+    assert len(answer.cam) == len(answer.frames)
+    assert answer.cam.shape[3] == len(CLASSES)
     assert answer.cam.dtype == np.float32
     assert answer.runtime == "litert"
     assert (answer.model_name, answer.model_version) == (
@@ -40,7 +41,7 @@ def test_the_heatmap_is_the_reason_for_the_logits(
 ) -> None:
     for image in phantoms:
         answer = predictor.predict(image)
-        assert np.allclose(answer.cam.mean(axis=(0, 1)), answer.logits, atol=1e-4)
+        assert np.allclose(answer.cam.mean(axis=(0, 1, 2)), answer.logits, atol=1e-4)
 
 
 def test_both_runtimes_agree(predictor: Predictor, phantoms: list[DecodedImage]) -> None:
@@ -141,7 +142,7 @@ def test_a_network_gone_mad_raises(
     predictor: Predictor, phantoms: list[DecodedImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "ml.predict.normalise", lambda square: np.full(square.shape, np.nan, dtype=np.float32)
+        "ml.view.normalise", lambda square: np.full(square.shape, np.nan, dtype=np.float32)
     )
     with pytest.raises(ArithmeticError):
         predictor.predict(phantoms[0])
