@@ -148,7 +148,7 @@ def take_reading_room(person: Visitor, record: str, study: str, folder: Path) ->
     answer = page.locator("#reading-answer").get_attribute("data-answer")
     page.locator(f"#reading input[name=impression][value={answer}]").check()
     page.locator("#reading textarea[name=text]").fill(
-        "Drawn phantom. Patchy opacities in both lungs; no effusion, the heart not enlarged."
+        "Drawn phantom: nobody's film, nothing to act on. No effusion, the heart not enlarged."
     )
     page.locator("#reading input[name=stance][value=agrees]").check()
     page.locator("#reading").get_by_role("button", name="Sign").click()
