@@ -8,13 +8,10 @@ the figures; pictures that cannot be read are counted as errors and named.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +30,7 @@ from ml.imaging import ImagingError, decode
 from ml.lungs import LungSegmenter
 from ml.metrics import reliability_bins, roc_points, score_all
 from ml.package import load_package
+from ml.pool import look_at
 from ml.posture import judge_posture, refusal
 from ml.predict import Predictor
 from ml.runtime import RuntimeName
@@ -40,7 +38,6 @@ from ml.runtime import RuntimeName
 RESAMPLES: Final = 1000
 SEED: Final = 20200211
 WORTH_A_POOL: Final = 64
-BATCH: Final = 16
 AGES: Final = (
     (18.0, "0 to 17"),
     (40.0, "18 to 39"),
@@ -180,15 +177,8 @@ def _answer_all(
     rows: Sequence[Row], package: Path, runtime: RuntimeName, workers: int | None
 ) -> list[Answer]:
     paths = [str(row.path) for row in rows]
-    count = workers if workers is not None else min(8, len(os.sched_getaffinity(0)))
-    if runtime == "keras" or count < 2 or len(rows) < WORTH_A_POOL:
-        _open(str(package), runtime)
-        return [_answer(path) for path in paths]
-    # spawned, not forked: a runtime that has already been loaded here does not survive a fork
-    with ProcessPoolExecutor(
-        count, get_context("spawn"), initializer=_open, initargs=(str(package), runtime)
-    ) as pool:
-        return list(pool.map(_answer, paths, chunksize=BATCH))
+    asked, processes = (str(package), runtime), 1 if runtime == "keras" else workers
+    return list(look_at(paths, _answer, _open, asked, processes=processes, worth=WORTH_A_POOL))
 
 
 _served: tuple[Predictor, LungSegmenter] | None = None

@@ -14,13 +14,10 @@ the backbone it belongs to, and ``means.npz`` the means, in case they are wanted
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,8 +33,9 @@ from ml.lungs import LungSegmenter, check_segmenter
 from ml.metrics import Array
 from ml.network import write_litert
 from ml.package import View
+from ml.pool import look_at
 from ml.train import TrainingError
-from ml.view import LOOKS, looks, show_lungs, show_whole
+from ml.view import LOOKS, looks, show
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 KIND: Final = "head"
 REPORT_EVERY: Final = 1000
-BATCH: Final = 32
 WORTH_A_POOL: Final = 200
 """From so many pictures on, several processes look at them."""
 FLAT: Final = 1e-5
@@ -326,25 +323,11 @@ def _look_at_all(
     rows: Sequence[data.Row], network: bytes, config: HeadConfig, report: Report
 ) -> npt.NDArray[np.float32]:
     paths, asked = [str(row.path) for row in rows], (network, config.size, config.view)
-    count = min(8, len(os.sched_getaffinity(0)))
     found: list[npt.NDArray[np.float32]] = []
-
-    def keep(one: npt.NDArray[np.float32]) -> None:
+    for one in look_at(paths, _look, _start, asked, worth=WORTH_A_POOL):
         if len(found) % REPORT_EVERY == 0:
             report(f"{len(found)} of {len(rows)} pictures seen")
         found.append(one)
-
-    if count < 2 or len(rows) < WORTH_A_POOL:
-        watcher = _Watcher(*asked)
-        for path in paths:
-            keep(watcher.look(path))
-    else:
-        # spawned, not forked: a runtime that has already been loaded here does not survive a fork
-        with ProcessPoolExecutor(
-            count, get_context("spawn"), initializer=_start, initargs=asked
-        ) as pool:
-            for one in pool.map(_look, paths, chunksize=BATCH):
-                keep(one)
     return np.stack(found)
 
 
@@ -366,12 +349,10 @@ class _Watcher:
         """(looks, FEATURES) of a file."""
         pixels = decode(Path(path).read_bytes(), data.DATA_LIMITS).pixels
         square = preprocess.resize_square(pixels, self._size)
-        shown = show_whole(square)
-        if self._segmenter is not None:
-            shown = show_lungs(pixels, square, self._segmenter.find(pixels))
+        lungs = self._segmenter.find(pixels) if self._segmenter else None
         seen = [
             np.array(self._runner(**{self._taken: look.prepared[np.newaxis]})[self._given][0])
-            for look in looks(shown)
+            for look in looks(show(pixels, square, lungs))
         ]
         wanted = 1 if self._segmenter is None else LOOKS
         return np.stack([*seen, *seen[:1] * (wanted - len(seen))])

@@ -296,6 +296,15 @@ def _pad(radius: int, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return (along, across) if axis == 0 else (across, along)
 
 
+def extent(mask: BoolArray) -> tuple[slice, slice]:
+    """Rows and columns of the upright rectangle around a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )
+
+
 def dice(one: BoolArray, other: BoolArray) -> float:
     """Twice the overlap over the sum of areas; 1 for two empty masks."""
     total = int(one.sum()) + int(other.sum())

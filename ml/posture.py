@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from ml.lungs import LungCode, Lungs, LungSegmenter, dilate
+from ml.lungs import LungCode, Lungs, LungSegmenter, dilate, extent
 from ml.preprocess import FloatArray, resize_square
 from ml.quality import QualityVerdict
 
@@ -141,11 +141,11 @@ def contrast(square: FloatArray, lungs: Lungs) -> float:
     mask = lungs.mask
     if not mask.any():
         return 0.0
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    first, last = int(columns[0]), int(columns[-1]) + 1
+    rows, columns = extent(mask)
+    first, last = columns.start, columns.stop
     third = (last - first) // 3
     between = np.zeros_like(mask)
-    between[rows[0] : rows[-1] + 1, first + third : last - third] = True
+    between[rows, first + third : last - third] = True
     between &= ~dilate(mask, 1)
     if not between.any():
         return 0.0

@@ -19,7 +19,7 @@ from ml.package import ModelPackage, PackageError, load_package
 from ml.preprocess import FloatArray, resize_square
 from ml.quality import Gate, QualityVerdict, load_gate
 from ml.runtime import Outputs, Runtime, RuntimeName, open_runtime
-from ml.view import Frame, Look, Shown, look_without_lungs, looks, show_lungs, show_whole
+from ml.view import Frame, Look, Shown, look_without_lungs, looks, show
 
 OTHER_LUNGS: Final = "The model was trained with another lung segmenter; install the model again."
 
@@ -74,6 +74,8 @@ class Predictor:
         self.runtime_name = runtime_name
         self._runtime = runtime
         self._gate = gate
+        if (package.view == "lungs") != (segmenter is not None):
+            raise ValueError("a model that is shown the lungs needs a segmenter, another has none")
         self._segmenter = segmenter
 
     @classmethod
@@ -94,7 +96,9 @@ class Predictor:
         """
         package = load_package(package_path)
         gate = load_gate(package.gate_path)
-        if package.view == "lungs":
+        if package.view == "whole":
+            segmenter = None
+        else:
             segmenter = segmenter or LungSegmenter.load(threads=threads)
             if segmenter.sha256 != package.lungs_sha256:
                 raise PackageError("model_hash_mismatch", OTHER_LUNGS)
@@ -106,11 +110,9 @@ class Predictor:
         :raises ArithmeticError: when a network's answer is not a number.
         """
         started = time.perf_counter()
-        square, lungs = resize_square(decoded.pixels, self.package.size), None
-        shown = show_whole(square)
-        if self.package.view == "lungs" and self._segmenter is not None:
-            lungs = self._segmenter.find(decoded.pixels)
-            shown = show_lungs(decoded.pixels, square, lungs)
+        square = resize_square(decoded.pixels, self.package.size)
+        lungs = self._segmenter.find(decoded.pixels) if self._segmenter else None
+        shown = show(decoded.pixels, square, lungs)
         asked = looks(shown)
         seen = [self._look(look) for look in asked]
         logits = np.mean([one.logits for one in seen], axis=0)

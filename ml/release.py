@@ -32,7 +32,7 @@ from ml.predict import Predictor
 from ml.preprocess import PREPROCESSING_VERSION, FloatArray, resize_square
 from ml.quality import Bounds, fit_gate, measure, save_gate
 from ml.train import load_averaged
-from ml.view import looks, show_lungs, show_whole
+from ml.view import looks, show
 
 if TYPE_CHECKING:
     import keras
@@ -245,11 +245,8 @@ def _answer(
         prepared: list[FloatArray] = []
         owners: list[int] = []
         for number, image in enumerate(batch):
-            square = resize_square(image.pixels, size)
-            shown = show_whole(square)
-            if segmenter is not None:
-                shown = show_lungs(image.pixels, square, segmenter.find(image.pixels))
-            asked = looks(shown)
+            lungs = segmenter.find(image.pixels) if segmenter else None
+            asked = looks(show(image.pixels, resize_square(image.pixels, size), lungs))
             prepared += [look.prepared[..., :channels] for look in asked]
             owners += [number] * len(asked)
         answers = network.predict_on_batch(np.stack(prepared))

@@ -25,7 +25,7 @@ from PIL import Image, ImageFilter
 from ml import CLASSES
 from ml.explain import evidence
 from ml.imaging import DecodedImage
-from ml.lungs import BoolArray, Lungs, LungSegmenter, dilate, resize_mask
+from ml.lungs import BoolArray, Lungs, LungSegmenter, dilate, extent, resize_mask
 from ml.predict import Prediction, Predictor
 from ml.preprocess import FloatArray
 
@@ -230,9 +230,8 @@ def widen(mask: BoolArray) -> BoolArray:
 
 def around(mask: BoolArray) -> BoolArray:
     """The upright rectangle around a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     filled = np.zeros_like(mask)
-    filled[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    filled[extent(mask)] = True
     return filled
 
 

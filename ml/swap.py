@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 
 from ml import CLASSES
 from ml.imaging import DecodedImage
-from ml.lungs import BoolArray, resize_mask
+from ml.lungs import BoolArray, extent, resize_mask
 from ml.predict import Prediction, Predictor
 from ml.preprocess import FloatArray, resize_square
 from ml.shortcut import Probe, ShortcutReading, around, widen
@@ -97,13 +97,16 @@ def transplant(
     :param box: (s, s), an upright rectangle; ``host_box`` likewise.
     """
     size = square.shape[0]
-    top, left, high, wide = _extent(box)
-    host_top, host_left, host_high, host_wide = _extent(host_box)
-    across, down = host_wide / wide, host_high / high
+    (rows, columns), (host_rows, host_columns) = extent(box), extent(host_box)
+    across = (host_columns.stop - host_columns.start) / (columns.stop - columns.start)
+    down = (host_rows.stop - host_rows.start) / (rows.stop - rows.start)
     laid = Image.fromarray(host).transform(
         (size, size),
         Image.Transform.AFFINE,
-        (across, 0.0, host_left - across * left, 0.0, down, host_top - down * top),
+        (
+            *(across, 0.0, host_columns.start - across * columns.start),
+            *(0.0, down, host_rows.start - down * rows.start),
+        ),
         Image.Resampling.BILINEAR,
     )
     soft = Image.fromarray(np.where(box, 255, 0).astype(np.uint8)).filter(
@@ -160,12 +163,6 @@ def _box_of(found: Probe, size: int) -> BoolArray | None:
     if not found.lungs.found:
         return None
     return around(resize_mask(widen(found.lungs.mask), (size, size)))
-
-
-def _extent(box: BoolArray) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a rectangle."""
-    rows, columns = np.flatnonzero(box.any(axis=1)), np.flatnonzero(box.any(axis=0))
-    return int(rows[0]), int(columns[0]), len(rows), len(columns)
 
 
 def _share(flags: Sequence[Any]) -> float | None:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from ml.lungs import BoolArray, Lungs, dilate
+from ml.lungs import BoolArray, Lungs, dilate, extent
 from ml.preprocess import FloatArray, normalise
 
 LOOKS: Final = 3
@@ -81,22 +81,15 @@ class Look:
     """(s, s, 2) float32: greys as the network takes them, and the lungs' share."""
 
 
-def show_whole(square: FloatArray) -> Shown:
-    """A picture as it is.
-
-    :param square: (s, s) float32 in [0, 1], from ``ml.preprocess.resize_square``.
-    """
-    return Shown(Framed(WHOLE, square, np.ones_like(square)), None)
-
-
-def show_lungs(pixels: FloatArray, square: FloatArray, lungs: Lungs) -> Shown:
-    """A picture and the rectangle around its lungs, or only the former where none were found.
+def show(pixels: FloatArray, square: FloatArray, lungs: Lungs | None) -> Shown:
+    """A picture and the rectangle around its lungs, or only the former where none are known.
 
     :param pixels: (h, w) float32 in [0, 1], white is dense.
-    :param square: (s, s), as ``show_whole`` takes it, made of them.
+    :param square: (s, s), made of them by ``ml.preprocess.resize_square``.
+    :param lungs: found in them; None for a model that is shown whole pictures.
     """
-    if not lungs.found:
-        return show_whole(square)
+    if lungs is None or not lungs.found:
+        return Shown(Framed(WHOLE, square, np.ones_like(square)), None)
     frame, (size, _) = frame_of(lungs.mask), square.shape
     side = lungs.mask.shape[0]
     wide = dilate(lungs.mask, max(1, round(side * WIDENED)))
@@ -113,16 +106,16 @@ def show_lungs(pixels: FloatArray, square: FloatArray, lungs: Lungs) -> Shown:
 
 def frame_of(mask: BoolArray) -> Frame:
     """The rectangle around a mask that is not empty, with room around it."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     high, wide = mask.shape
-    top, bottom = rows[0] / high, (rows[-1] + 1) / high
-    left, right = columns[0] / wide, (columns[-1] + 1) / wide
+    rows, columns = extent(mask)
+    top, bottom = rows.start / high, rows.stop / high
+    left, right = columns.start / wide, columns.stop / wide
     across, down = (right - left) * MARGIN, (bottom - top) * MARGIN
     return Frame(
-        max(0.0, float(left - across)),
-        max(0.0, float(top - down)),
-        min(1.0, float(right + across)),
-        min(1.0, float(bottom + down)),
+        max(0.0, left - across),
+        max(0.0, top - down),
+        min(1.0, right + across),
+        min(1.0, bottom + down),
     )
 
 

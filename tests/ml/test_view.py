@@ -10,7 +10,7 @@ from ml.imaging import DecodedImage
 from ml.lungs import Lungs, judge
 from ml.predict import Predictor
 from ml.preprocess import normalise, resize_square
-from ml.view import LOOKS, WHOLE, Frame, frame_of, look_without_lungs, looks, place, show_lungs
+from ml.view import LOOKS, WHOLE, Frame, frame_of, look_without_lungs, looks, place, show
 
 SIZE = 64
 
@@ -52,17 +52,17 @@ def test_the_close_looks_see_nothing_outside_the_frame(lungs: Lungs, pixels: np.
     near = (rows > frame.top - 0.02) & (rows < frame.bottom + 0.02)
     near = near & (columns > frame.left - 0.02) & (columns < frame.right + 0.02)
     square = resize_square(pixels, SIZE)
-    first, *close = looks(show_lungs(pixels, square, lungs))
+    first, *close = looks(show(pixels, square, lungs))
     assert first.frame == WHOLE
     assert len(close) == LOOKS - 1
-    elsewhere = looks(show_lungs(np.where(near, pixels, other), square, lungs))[1:]
+    elsewhere = looks(show(np.where(near, pixels, other), square, lungs))[1:]
     for one, two in zip(close, elsewhere, strict=True):
         assert one.frame == two.frame == frame
         assert np.array_equal(one.prepared, two.prepared)
 
 
 def test_the_lungs_alone_and_the_rest_alone(lungs: Lungs, pixels: np.ndarray) -> None:
-    shown = show_lungs(pixels, resize_square(pixels, SIZE), lungs)
+    shown = show(pixels, resize_square(pixels, SIZE), lungs)
     close = shown.close
     assert close is not None
     whole, as_it_is, only = (look.prepared for look in looks(shown))
@@ -83,7 +83,7 @@ def test_the_lungs_alone_and_the_rest_alone(lungs: Lungs, pixels: np.ndarray) ->
 
 def test_without_lungs_the_whole_picture_is_shown_once(pixels: np.ndarray) -> None:
     nothing = judge(np.zeros((128, 128), dtype=np.float32))
-    shown = show_lungs(pixels, resize_square(pixels, SIZE), nothing)
+    shown = show(pixels, resize_square(pixels, SIZE), nothing)
     assert shown.close is None
     (look,) = looks(shown)
     assert look.frame == WHOLE
