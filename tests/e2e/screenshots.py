@@ -137,7 +137,7 @@ def take_reading_room(person: Visitor, record: str, study: str, folder: Path) ->
         heatmap.click()
     expect(heatmap).to_have_attribute("aria-pressed", "true")
     page.wait_for_timeout(1500)  # The overlay is faded in.
-    save(person, folder / "viewer.png")
+    save(person, folder / "viewer.png", colours=160)
 
     page.goto(record)
     page.get_by_role("link", name="Compare the newest two").click()
