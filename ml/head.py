@@ -1,22 +1,22 @@
 """Fitting the linear head of ``ml.lite``: exactly, in minutes, and the same every time.
 
-The means of the backbone's maps are computed once for each look at each picture (``ml.view``); what
-is left is a multinomial logistic regression with a ridge, every look a row to learn from. Its loss
-is convex, so there is one best head and no seed, no epochs and no luck. It is found with the bound
-of Böhning (1992, "Multinomial logistic regression algorithm"): the curvature is never more than
-that of a fixed matrix, which is decomposed once.
-How strong the ridge is, is chosen on the selection split.
+The means of the backbone's maps are computed once for each look at each picture (``ml.means``).
+What is left is a multinomial logistic regression, every look a row to learn from, with a ridge and
+held back from what differs between collections and with the surroundings (``ml.restraint``). Its
+loss is convex, so there is one best head and no seed, no epochs and no luck. It is found with the
+bound of Böhning (1992, "Multinomial logistic regression algorithm"): the curvature is never more
+than that of a fixed matrix, which is decomposed once. How strong the ridge is, is chosen on the
+selection split.
 
 A run lives in one folder: ``config.json`` says what was asked for, ``head.npz`` holds the head and
-the backbone it belongs to, and ``means.npz`` the means, in case they are wanted again.
+the backbone it belongs to, the other ``.npz`` what it was fitted on, in case that is wanted again.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,27 +24,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ml import CLASSES, data, lite, preprocess
+from ml import CLASSES, data, lite
 from ml.calibrate import log_loss
-from ml.imaging import decode
-from ml.lite import Weights
 from ml.lite_weights import LICENSE, PACKAGE, fingerprint, load_weights, save_weights
-from ml.lungs import LungSegmenter, check_segmenter
+from ml.lungs import check_segmenter
+from ml.means import Exchanged, Report, measure_exchanged, measure_means
 from ml.metrics import Array
-from ml.network import write_litert
 from ml.package import View
-from ml.pool import look_at
+from ml.restraint import between_sources, with_surroundings
 from ml.train import TrainingError
-from ml.view import LOOKS, looks, show
 
 if TYPE_CHECKING:
     import keras
 
-Report = Callable[[str], None]
 KIND: Final = "head"
-REPORT_EVERY: Final = 1000
-WORTH_A_POOL: Final = 200
-"""From so many pictures on, several processes look at them."""
 FLAT: Final = 1e-5
 """The best head is found when the loss falls by no more than this a unit, in any direction."""
 
@@ -57,10 +50,16 @@ class HeadConfig:
     """Side of the pictures; what the backbone was trained on."""
     view: View = "lungs"
     """What of a picture is looked at."""
-    ridges: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001)
+    ridges: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
     """Strengths to choose from, by log loss on the selection split; the strongest wins a tie."""
-    sampling_power: float = 0.5
+    mirrored: bool = True
+    """Whether the pictures to learn from are learnt from in the mirror too."""
+    sampling_power: float = 0.8
     """A source × label of n pictures weighs n to this power, as in ``data.balanced_order``."""
+    between: float = 0.001
+    """How strongly the head is held back from what differs between sources of one class."""
+    around: float = 0.02
+    """How strongly it is held back from what changes with the surroundings of the lungs."""
     steps: int = 400
 
 
@@ -132,12 +131,29 @@ def run_head(
     means = measure_means(
         [*learning, *selection],
         weights,
-        config,
+        config.size,
+        config.view,
         cache or out / "means.npz",
         report,
     )
     first, second = means[: len(learning)], means[len(learning) :]
-    chosen = choose_head(first, learning, second, selection, config)
+    if config.mirrored:
+        report("Looking at those to learn from in the mirror.")
+        mirror = measure_means(
+            learning,
+            weights,
+            config.size,
+            config.view,
+            out / "mirrored.npz",
+            report,
+            mirror=True,
+        )
+        first = np.concatenate([first, mirror], axis=1)
+    exchanged = None
+    if config.view == "lungs" and config.around:
+        report("Looking at a part of them in other surroundings.")
+        exchanged = measure_exchanged(learning, weights, config.size, out / "exchanged.npz", report)
+    chosen = choose_head(first, learning, second, selection, config, exchanged=exchanged)
     for ridge, loss in chosen.losses.items():
         report(f"ridge {ridge:g}: log loss {loss:.4f} on {data.SELECTION_SPLIT}")
     with (out / "head.npz").open("wb") as stream:
@@ -187,36 +203,6 @@ def is_head(run: Path) -> bool:
         return False
 
 
-def measure_means(
-    rows: Sequence[data.Row],
-    weights: Weights,
-    config: HeadConfig,
-    cache: Path | None = None,
-    report: Report = print,
-) -> npt.NDArray[np.float32]:
-    """What a head sees of every picture, (n, looks, FEATURES) float32. Where a picture lacks the
-    further looks, for its lungs were not found, the first stands in for them.
-
-    :param cache: a ``.npz`` that is read when it holds all these pictures, named as in the
-        manifest and seen by this backbone, and written otherwise.
-    """
-    names = [row.name for row in rows]
-    seen_by = f"{fingerprint(weights)} {config.size} {preprocess.PREPROCESSING_VERSION}"
-    if config.view == "lungs":
-        seen_by += f" {check_segmenter().sha256}"
-    if cache is not None and cache.exists():
-        with np.load(cache, allow_pickle=False) as stored:
-            places = {str(name): place for place, name in enumerate(stored["names"])}
-            if str(stored["seen_by"]) == seen_by and places.keys() >= set(names):
-                known: npt.NDArray[np.float32] = stored["means"][[places[name] for name in names]]
-                return known
-    means = _look_at_all(rows, _features(weights, config.size), config, report)
-    if cache is not None:
-        with cache.open("wb") as stream:
-            np.savez(stream, seen_by=np.array(seen_by), names=np.array(names), means=means)
-    return means
-
-
 def choose_head(
     means: npt.NDArray[Any],
     learning: Sequence[data.Row],
@@ -224,18 +210,26 @@ def choose_head(
     selection: Sequence[data.Row],
     config: HeadConfig,
     classes: Sequence[str] = CLASSES,
+    exchanged: Exchanged | None = None,
 ) -> Choice:
     """Fit a head with each ridge and keep the one that does best on the selection rows.
 
-    :param means: (n, looks, FEATURES) of the learning rows; ``watched`` of the selection rows.
+    :param means: (n, looks, FEATURES) of the learning rows; ``watched`` of the selection rows. The
+        former may have more looks, such as those in the mirror.
+    :param exchanged: learning pictures in other surroundings; None for nothing to hold the head
+        back from there.
     """
     labels = np.array([classes.index(row.label) for row in learning])
     targets = np.array([classes.index(row.label) for row in selection])
     shares = weigh(learning, config.sampling_power)
+    held = config.between * between_sources(means, learning)
+    if exchanged is not None:
+        held += config.around * with_surroundings(means, learning, exchanged)
     losses: dict[float, float] = {}
     best: tuple[Head, float] | None = None
     for ridge in sorted(config.ridges, reverse=True):
-        head = fit_head(means, labels, shares, ridge, config.steps, len(classes), best and best[0])
+        start = best and best[0]
+        head = fit_head(means, labels, shares, ridge, config.steps, len(classes), start, held)
         losses[ridge] = log_loss(head.probabilities(watched), targets)
         if best is None or losses[ridge] < losses[best[1]]:
             best = head, ridge
@@ -260,6 +254,7 @@ def fit_head(
     steps: int = 400,
     classes: int = len(CLASSES),
     start: Head | None = None,
+    held: Array | None = None,
 ) -> Head:
     """Minimise the weighted log loss plus ``ridge / 2`` times the squared kernel of the
     standardised means, until no slope is steeper than ``FLAT``.
@@ -267,6 +262,8 @@ def fit_head(
     :param means: (n, looks, FEATURES). :param shares: (n,), 1 on average.
     :param steps: at most so many.
     :param start: where to begin, such as the head of a stronger ridge; it only saves steps.
+    :param held: (FEATURES, FEATURES), symmetric, of ``ml.restraint``: ``kᵀ held k / 2`` is added
+        for the kernel ``k`` of each class.
     """
     count = means.shape[1]
     means, labels = means.reshape(-1, means.shape[2]), labels.repeat(count)
@@ -276,10 +273,14 @@ def fit_head(
     # half the memory to go through in every step; sums over thousands of rows keep six digits
     inputs = np.c_[(means - centre) / spread, np.ones(len(means))].astype(np.float32)
     targets = np.eye(classes)[labels]
-    penalty = np.full(inputs.shape[1], ridge)
-    penalty[-1] = 1e-6  # the bias is free; a little keeps the matrix whole
+    penalty = np.zeros((inputs.shape[1], inputs.shape[1]))
+    if held is not None:
+        # of standardised means, like everything here
+        penalty[:-1, :-1] = held / spread[:, np.newaxis] / spread
+    # the bias is free; a little keeps the matrix whole
+    penalty[np.diag_indices_from(penalty)] += np.r_[np.full(len(spread), ridge), 1e-6]
     bound = 0.5 * (inputs.T * shares.astype(np.float32)) @ inputs / len(inputs)
-    inverse = np.linalg.inv(bound.astype(np.float64) + np.diag(penalty))
+    inverse = np.linalg.inv(bound.astype(np.float64) + penalty)
     kernel = np.zeros((inputs.shape[1], classes))
     if start is not None:
         kernel[:-1] = start.kernel * spread[:, np.newaxis]
@@ -288,7 +289,7 @@ def fit_head(
     for _ in range(steps):
         chances = _softmax(inputs @ ahead.astype(np.float32))
         wrong = (chances - targets) * shares[:, np.newaxis] / len(inputs)
-        slope = inputs.T @ wrong.astype(np.float32) + penalty[:, np.newaxis] * ahead
+        slope = inputs.T @ wrong.astype(np.float32) + penalty @ ahead
         moved = ahead - inverse @ slope
         # Nesterov 1983, begun anew whenever it would lead uphill (O'Donoghue & Candès 2015)
         if np.sum(slope * (moved - kernel)) > 0:
@@ -306,67 +307,3 @@ def _softmax(logits: Array) -> Array:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     chances: Array = raised / raised.sum(axis=1, keepdims=True)
     return chances
-
-
-def _features(weights: Weights, size: int) -> bytes:
-    """The backbone's means for the serving runtime: on ordinary processors a third of the training
-    library's time."""
-    model = lite.build_features(size)
-    lite.set_backbone(model, weights)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "features.tflite"
-        write_litert(model, path)
-        return path.read_bytes()
-
-
-def _look_at_all(
-    rows: Sequence[data.Row], network: bytes, config: HeadConfig, report: Report
-) -> npt.NDArray[np.float32]:
-    paths, asked = [str(row.path) for row in rows], (network, config.size, config.view)
-    found: list[npt.NDArray[np.float32]] = []
-    for one in look_at(paths, _look, _start, asked, worth=WORTH_A_POOL):
-        if len(found) % REPORT_EVERY == 0:
-            report(f"{len(found)} of {len(rows)} pictures seen")
-        found.append(one)
-    return np.stack(found)
-
-
-class _Watcher:
-    """Looks at pictures with the backbone, in one process."""
-
-    def __init__(self, network: bytes, size: int, view: View) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        # kept: the interpreter reads its weights from here as long as it lives
-        self._network, self._size = network, size
-        self._segmenter = LungSegmenter.load() if view == "lungs" else None
-        self._interpreter = Interpreter(model_content=network, num_threads=1)
-        self._runner = self._interpreter.get_signature_runner()
-        (self._taken,) = self._runner.get_input_details()
-        (self._given,) = self._runner.get_output_details()
-
-    def look(self, path: str) -> npt.NDArray[np.float32]:
-        """(looks, FEATURES) of a file."""
-        pixels = decode(Path(path).read_bytes(), data.DATA_LIMITS).pixels
-        square = preprocess.resize_square(pixels, self._size)
-        lungs = self._segmenter.find(pixels) if self._segmenter else None
-        seen = [
-            np.array(self._runner(**{self._taken: look.prepared[np.newaxis]})[self._given][0])
-            for look in looks(show(pixels, square, lungs))
-        ]
-        wanted = 1 if self._segmenter is None else LOOKS
-        return np.stack([*seen, *seen[:1] * (wanted - len(seen))])
-
-
-_watcher: _Watcher | None = None
-
-
-def _start(network: bytes, size: int, view: View) -> None:
-    global _watcher
-    _watcher = _Watcher(network, size, view)
-
-
-def _look(path: str) -> npt.NDArray[np.float32]:
-    if _watcher is None:
-        raise RuntimeError("the backbone has not been loaded in this process")
-    return _watcher.look(path)

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, Final, TypeVar
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 MOST: Final = 8
@@ -15,8 +16,8 @@ BATCH: Final = 16
 
 
 def look_at(
-    paths: Sequence[str],
-    look: Callable[[str], T],
+    files: Sequence[A],
+    look: Callable[[A], T],
     start: Callable[..., None],
     asked: tuple[Any, ...],
     *,
@@ -25,17 +26,18 @@ def look_at(
 ) -> Iterator[T]:
     """What ``look`` says of each file, in their order.
 
+    :param files: paths, or what else names a file and how to look at it.
     :param start: called with ``asked`` once in each process, before its first file.
     :param processes: None for one a core, ``MOST`` at most.
     :param worth: fewer files than this are looked at in this process.
     """
     count = processes if processes is not None else min(MOST, len(os.sched_getaffinity(0)))
-    if count < 2 or len(paths) < worth:
+    if count < 2 or len(files) < worth:
         start(*asked)
-        yield from map(look, paths)
+        yield from map(look, files)
         return
     # spawned, not forked: a runtime that has already been loaded here does not survive a fork
     with ProcessPoolExecutor(
         count, get_context("spawn"), initializer=start, initargs=asked
     ) as pool:
-        yield from pool.map(look, paths, chunksize=BATCH)
+        yield from pool.map(look, files, chunksize=BATCH)

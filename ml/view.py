@@ -91,17 +91,32 @@ def show(pixels: FloatArray, square: FloatArray, lungs: Lungs | None) -> Shown:
     if lungs is None or not lungs.found:
         return Shown(Framed(WHOLE, square, np.ones_like(square)), None)
     frame, (size, _) = frame_of(lungs.mask), square.shape
-    side = lungs.mask.shape[0]
-    wide = dilate(lungs.mask, max(1, round(side * WIDENED)))
-    soft = Image.fromarray(np.where(wide, 255, 0).astype(np.uint8)).filter(
-        ImageFilter.GaussianBlur(side * FEATHER)
-    )
-    share = np.asarray(soft, dtype=np.float32) / np.float32(255.0)
+    share = _share_of(lungs.mask)
     near = _cut(np.ascontiguousarray(pixels, dtype=np.float32), frame, size)
     return Shown(
         Framed(WHOLE, square, _cut(share, WHOLE, size)),
         Framed(frame, near, _cut(share, frame, size)),
     )
+
+
+def surround(pixels: FloatArray, lungs: Lungs, other: FloatArray) -> FloatArray:
+    """The lungs of a picture in the surroundings of another, which is stretched to its size.
+
+    :param pixels: (h, w) float32 in [0, 1], in which the lungs were found.
+    :param other: (h', w') likewise.
+    :returns: (h, w) likewise.
+    """
+    high, wide = pixels.shape
+    share, foreign = (
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(one, dtype=np.float32)).resize(
+                (wide, high), Image.Resampling.BILINEAR, reducing_gap=GAP
+            )
+        )
+        for one in (_share_of(lungs.mask), other)
+    )
+    mixed: FloatArray = pixels * share + foreign * (np.float32(1.0) - share)
+    return mixed
 
 
 def frame_of(mask: BoolArray) -> Frame:
@@ -152,6 +167,17 @@ def place(maps: FloatArray, frame: Frame, side: int) -> FloatArray:
     )
     placed: FloatArray = np.asarray(laid, dtype=np.float32)
     return placed
+
+
+def _share_of(mask: BoolArray) -> FloatArray:
+    """Widened lungs with a soft edge, on the mask's grid."""
+    side = mask.shape[0]
+    wide = dilate(mask, max(1, round(side * WIDENED)))
+    soft = Image.fromarray(np.where(wide, 255, 0).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(side * FEATHER)
+    )
+    share: FloatArray = np.asarray(soft, dtype=np.float32) / np.float32(255.0)
+    return share
 
 
 def _look(framed: Framed, greys: FloatArray) -> Look:

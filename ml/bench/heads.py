@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import numpy.typing as npt
 from ml import CLASSES
 from ml.bench.cells import Cell, plain
 from ml.bench.folds import set_aside
-from ml.data import Row, count_cells, read_manifest
-from ml.head import HeadConfig, choose_head, measure_means
+from ml.data import Row, count_cells, read_manifest, training_rows
+from ml.head import HeadConfig, choose_head
 from ml.lite_weights import fingerprint, load_weights
+from ml.means import Exchanged, measure_exchanged, measure_means
 from ml.recipes.protocol import Recipe
 from ml.recipes.rows import Source, fold_rows
 from ml.recipes.training import Report, score
@@ -38,20 +40,51 @@ class Heads:
         config: HeadConfig | None = None,
     ) -> None:
         self.config = config or HeadConfig()
-        weights = load_weights(backbone)
-        self.backbone = fingerprint(weights)
-        rows = [row for row in read_manifest(manifest) if row.label in CLASSES]
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        means = measure_means(rows, weights, self.config, cache, report)
+        self._weights = load_weights(backbone)
+        self.backbone = fingerprint(self._weights)
+        self._rows = [row for row in read_manifest(manifest) if row.label in CLASSES]
+        self._folder, self._report = cache.parent, report
+        self._folder.mkdir(parents=True, exist_ok=True)
+        means = self._look(cache)
         self.asked: dict[str, Any] = {
             "config": plain(asdict(self.config)),
             "backbone": self.backbone,
         }
         """What decides a cell, besides its rows."""
-        self._means = dict(zip((row.name for row in rows), means, strict=True))
+        names = [row.name for row in self._rows]
+        self._means = dict(zip(names, means, strict=True))
+        self._mirrored: dict[str, npt.NDArray[np.float32]] = {}
+        if self.config.mirrored:
+            mirror = self._look(self._folder / "mirrored.npz", mirror=True)
+            self._mirrored = dict(zip(names, mirror, strict=True))
+
+    @cached_property
+    def exchanged(self) -> Exchanged | None:
+        """Pictures that a release learns from, in surroundings of one another."""
+        return self._exchange(training_rows(self._rows), "exchanged")
+
+    def _exchange(self, rows: Sequence[Row], name: str) -> Exchanged | None:
+        if self.config.view != "lungs" or not self.config.around:
+            return None
+        cache = self._folder / f"{name}.npz"
+        return measure_exchanged(rows, self._weights, self.config.size, cache, self._report)
+
+    def _look(self, cache: Path, *, mirror: bool = False) -> npt.NDArray[np.float32]:
+        size, view = self.config.size, self.config.view
+        return measure_means(
+            self._rows, self._weights, size, view, cache, self._report, mirror=mirror
+        )
 
     def means_of(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """(n, looks, FEATURES), what is answered from."""
         return np.stack([self._means[row.name] for row in rows])
+
+    def learnt_of(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """The same and, where asked for, the looks in the mirror."""
+        if not self._mirrored:
+            return self.means_of(rows)
+        mirror = np.stack([self._mirrored[row.name] for row in rows])
+        return np.concatenate([self.means_of(rows), mirror], axis=1)
 
     def compute(
         self,
@@ -59,15 +92,20 @@ class Heads:
         selection: Sequence[Row],
         test: Sequence[Row],
         classes: Sequence[str] = CLASSES,
+        exchanged: Exchanged | None = None,
     ) -> Cell:
-        """Fit on rows, choose the ridge on others, and score the last ones."""
+        """Fit on rows, choose the ridge on others, and score the last ones.
+
+        :param exchanged: None for those of a release.
+        """
         chosen = choose_head(
-            self.means_of(learning),
+            self.learnt_of(learning),
             learning,
             self.means_of(selection),
             selection,
             self.config,
             classes,
+            exchanged or self.exchanged,
         )
         answers = chosen.head.probabilities(self.means_of(test))
         return {
@@ -88,5 +126,6 @@ class Heads:
         """A fold of DarkCovidNet, learnt from the other folds alone."""
         division = fold_rows(recipe, source, fold)
         learning, watched = set_aside(division.learning, seed)
-        cell = self.compute(learning, watched, division.test, recipe.classes)
+        exchanged = self._exchange(learning, f"exchanged-{len(recipe.classes)}-{fold}")
+        cell = self.compute(learning, watched, division.test, recipe.classes, exchanged)
         return {"recipe": "thorascreen_head", "protocol": "honest", **cell}

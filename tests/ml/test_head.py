@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import data, head, lite, package
-from ml.bench.phantoms import draw_bench_set
+from ml import head, package
 from ml.cli import main
 from ml.data import Row
 from ml.head import HeadConfig, choose_head, fit_head, weigh
@@ -63,6 +62,31 @@ def test_every_look_is_learnt_from_and_the_answer_is_their_mean() -> None:
     np.testing.assert_allclose(fitted.logits(twice), np.mean(each, axis=0))
 
 
+def test_what_a_head_is_held_back_from_counts_less() -> None:
+    means, labels = two_clouds(6)
+    shares = np.ones(len(means))
+    free = fit_head(means, labels, shares, 0.02)
+    unwanted = np.zeros(means.shape[2])
+    unwanted[1] = 40.0  # the one place that tells the second class
+    held = fit_head(means, labels, shares, 0.02, held=np.outer(unwanted, unwanted))
+    assert np.abs(unwanted @ held.kernel).max() < 0.05 * np.abs(unwanted @ free.kernel).max()
+    assert np.abs(held.kernel[2]).max() > 0.5 * np.abs(free.kernel[2]).max(), "others stay free"
+
+
+def test_a_held_head_is_the_best_there_is() -> None:
+    means, labels = two_clouds(8)
+    shares, ridge = np.ones(len(means)), 0.02
+    unwanted = np.array([0.3, 12.0, 0.0, 0.0, 0.1, 0.0])
+    held = np.outer(unwanted, unwanted)
+    fitted = fit_head(means, labels, shares, ridge, held=held)
+    wrong = (fitted.probabilities(means) - np.eye(3)[labels]) / len(means)
+    flat = means[:, 0]
+    spread = flat.std(axis=0) + 1e-6
+    slope = (flat - flat.mean(axis=0)).T @ wrong + held @ fitted.kernel
+    slope = slope / spread[:, np.newaxis] + ridge * fitted.kernel * spread[:, np.newaxis]
+    assert np.abs(slope).max() < 2 * head.FLAT
+
+
 def test_the_ridge_is_chosen_on_rows_that_were_not_learnt_from() -> None:
     rng = np.random.default_rng(5)
     rows = [Row(Path(f"{n}.png"), ("covid", "pneumonia", "normal")[n % 3]) for n in range(60)]
@@ -113,34 +137,6 @@ def test_a_run_says_what_it_lacks(tmp_path: Path) -> None:
     assert head.is_head(broken)
     with pytest.raises(TrainingError, match="holds no head"):
         head.load_run(broken)
-
-
-def test_means_are_looked_up_by_name(tmp_path: Path) -> None:
-    rows = data.read_manifest(draw_bench_set(tmp_path / "phantoms"))
-    rows = [row for row in rows if row.label in ("covid", "normal")][:6]
-    weights = head.load_weights(released_backbone())
-    said: list[str] = []
-    cache = tmp_path / "means.npz"
-    small = HeadConfig(size=32)
-    first = head.measure_means(rows, weights, small, cache, said.append)
-    assert first.shape == (6, 3, lite.FEATURES)
-    count = len(said)
-    again = head.measure_means(rows[::-2], weights, small, cache, said.append)
-    assert len(said) == count, "read from the file"
-    assert np.array_equal(again, first[::-2])
-    whole = HeadConfig(size=32, view="whole")
-    other = head.measure_means(rows, weights, whole, cache, said.append)
-    assert len(said) > count, "another view is another question"
-    assert other.shape == (6, 1, lite.FEATURES)
-
-
-def test_several_processes_see_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = data.read_manifest(draw_bench_set(tmp_path / "phantoms"))[:4]
-    weights = head.load_weights(released_backbone())
-    one = head.measure_means(rows, weights, HeadConfig(size=32), None, lambda _: None)
-    monkeypatch.setattr(head, "WORTH_A_POOL", 1)
-    several = head.measure_means(rows, weights, HeadConfig(size=32), None, lambda _: None)
-    assert np.array_equal(one, several)
 
 
 def test_unseen_sources_and_folds_with_heads(

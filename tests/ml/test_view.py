@@ -10,7 +10,17 @@ from ml.imaging import DecodedImage
 from ml.lungs import Lungs, judge
 from ml.predict import Predictor
 from ml.preprocess import normalise, resize_square
-from ml.view import LOOKS, WHOLE, Frame, frame_of, look_without_lungs, looks, place, show
+from ml.view import (
+    LOOKS,
+    WHOLE,
+    Frame,
+    frame_of,
+    look_without_lungs,
+    looks,
+    place,
+    show,
+    surround,
+)
 
 SIZE = 64
 
@@ -121,3 +131,16 @@ def test_the_released_model_looks_at_the_lungs(
     strength = cam.reshape(cells, step, cells, step).max(axis=(1, 3))
     assert (places == 0.0).any()
     assert strength[places == 0.0].max() < 0.01 * strength.max()
+
+
+def test_foreign_surroundings_leave_the_lungs_alone(lungs: Lungs, pixels: np.ndarray) -> None:
+    other = np.full((50, 90), 0.25, dtype=np.float32)
+    mixed = surround(pixels, lungs, other)
+    assert mixed.shape == pixels.shape
+    assert mixed.dtype == np.float32
+    # of a grid of 128: in the middle of a field, and far from both
+    inside = mixed[int(0.3 * 400) : int(0.4 * 400), int(0.12 * 300) : int(0.2 * 300)]
+    np.testing.assert_allclose(
+        inside, pixels[int(0.3 * 400) : int(0.4 * 400), int(0.12 * 300) : int(0.2 * 300)], atol=0.02
+    )
+    np.testing.assert_allclose(mixed[360:, 250:], 0.25, atol=1e-3)
