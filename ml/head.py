@@ -222,9 +222,7 @@ def choose_head(
     labels = np.array([classes.index(row.label) for row in learning])
     targets = np.array([classes.index(row.label) for row in selection])
     shares = weigh(learning, config.sampling_power)
-    held = config.between * between_sources(means, learning)
-    if exchanged is not None:
-        held += config.around * with_surroundings(means, learning, exchanged)
+    held = hold_back(means, learning, config, exchanged)
     losses: dict[float, float] = {}
     best: tuple[Head, float] | None = None
     for ridge in sorted(config.ridges, reverse=True):
@@ -236,6 +234,19 @@ def choose_head(
     if best is None:
         raise TrainingError("no ridge to choose from")
     return Choice(*best, losses)
+
+
+def hold_back(
+    means: npt.NDArray[Any],
+    rows: Sequence[data.Row],
+    config: HeadConfig,
+    exchanged: Exchanged | None,
+) -> Array:
+    """The matrix that ``fit_head`` takes as ``held``."""
+    held = config.between * between_sources(means, rows)
+    if exchanged is not None:
+        held += config.around * with_surroundings(means, rows, exchanged)
+    return held
 
 
 def weigh(rows: Sequence[data.Row], power: float) -> Array:

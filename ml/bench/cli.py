@@ -1,4 +1,4 @@
-"""``python -m ml bench recipes | baselines | sources``."""
+"""``python -m ml bench recipes | baselines | sources | ceiling``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ml.recipes.cli import fail
 
 
 def add_bench(commands: Any, default_manifest: Path) -> None:
-    """Add the command ``bench`` with its three benches."""
+    """Add the command ``bench`` with its benches."""
     parser = commands.add_parser("bench", help="recipes, shortcut baselines, unseen sources")
     benches = parser.add_subparsers(required=True, metavar="BENCH")
     recipes = benches.add_parser("recipes", help="claimed, own and honest figures side by side")
@@ -40,6 +40,12 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
     sources.add_argument("--half", action="store_true", help="multiply in bfloat16")
     _backbone(sources, "heads on this backbone, as released, instead of networks from scratch")
     sources.set_defaults(run=_sources)
+    ceiling = benches.add_parser(
+        "ceiling", help="how right anyone can be on the folds of DarkCovidNet"
+    )
+    _common(ceiling, default_manifest)
+    _backbone(ceiling, "what the heads stand on", required=True)
+    ceiling.set_defaults(run=_ceiling)
 
 
 def _common(parser: argparse.ArgumentParser, default_manifest: Path) -> None:
@@ -55,8 +61,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes-each", type=float, metavar="M", help="training time a cell")
 
 
-def _backbone(parser: argparse.ArgumentParser, words: str) -> None:
-    parser.add_argument("--backbone", type=Path, metavar="FILE", help=words)
+def _backbone(parser: argparse.ArgumentParser, words: str, *, required: bool = False) -> None:
+    parser.add_argument("--backbone", type=Path, required=required, metavar="FILE", help=words)
 
 
 def _folder(options: argparse.Namespace) -> Path:
@@ -115,6 +121,24 @@ def _sources(options: argparse.Namespace) -> int:
         )
         result = bench_sources(options.manifest, options.json, _folder(options), asked)
         return sources_table(result)
+
+    return _print(run)
+
+
+def _ceiling(options: argparse.Namespace) -> int:
+    from ml.bench.ceiling import bench_ceiling
+    from ml.bench.tables import ceiling_table
+
+    def run() -> str:
+        result = bench_ceiling(
+            options.manifest,
+            options.json,
+            _folder(options),
+            options.backbone,
+            seed=options.seed,
+            tiny=options.tiny,
+        )
+        return ceiling_table(result)
 
     return _print(run)
 

@@ -20,7 +20,7 @@ from ml import CLASSES
 from ml.bench.cells import Cell, plain
 from ml.bench.folds import set_aside
 from ml.data import Row, count_cells, read_manifest, training_rows
-from ml.head import HeadConfig, choose_head
+from ml.head import Choice, Head, HeadConfig, choose_head, fit_head, hold_back, weigh
 from ml.lite_weights import fingerprint, load_weights
 from ml.means import Exchanged, measure_exchanged, measure_means
 from ml.recipes.protocol import Recipe
@@ -87,26 +87,61 @@ class Heads:
         return np.concatenate([self.means_of(rows), mirror], axis=1)
 
     def compute(
+        self, learning: Sequence[Row], selection: Sequence[Row], test: Sequence[Row]
+    ) -> Cell:
+        """Fit on rows as a release is, choose the ridge on others, and score the last ones."""
+        chosen = self._choose(learning, selection, CLASSES, self.exchanged)
+        return self._cell(chosen, learning, selection, test, CLASSES)
+
+    def on_fold(self, recipe: Recipe, source: Source, fold: int, seed: int) -> dict[str, Any]:
+        """A fold of DarkCovidNet, learnt from the other folds alone."""
+        chosen, learning, watched = self.choose_on_fold(recipe, source, fold, seed)
+        test = fold_rows(recipe, source, fold).test
+        cell = self._cell(chosen, learning, watched, test, recipe.classes)
+        return {"recipe": "thorascreen_head", "protocol": "honest", **cell}
+
+    def choose_on_fold(
+        self, recipe: Recipe, source: Source, fold: int, seed: int
+    ) -> tuple[Choice, list[Row], list[Row]]:
+        """The head for a fold, and the rows it was learnt from and chosen on, all of other
+        folds."""
+        learning, watched = set_aside(fold_rows(recipe, source, fold).learning, seed)
+        exchanged = self._exchange(learning, f"exchanged-{len(recipe.classes)}-{fold}")
+        return self._choose(learning, watched, recipe.classes, exchanged), learning, watched
+
+    def fit(self, learning: Sequence[Row], ridge: float, classes: Sequence[str]) -> Head:
+        """A head with a known ridge, held back only from what differs between sources."""
+        means, config = self.learnt_of(learning), self.config
+        labels = np.array([classes.index(row.label) for row in learning])
+        shares = weigh(learning, config.sampling_power)
+        held = hold_back(means, learning, config, None)
+        return fit_head(means, labels, shares, ridge, config.steps, len(classes), held=held)
+
+    def _choose(
         self,
         learning: Sequence[Row],
         selection: Sequence[Row],
-        test: Sequence[Row],
-        classes: Sequence[str] = CLASSES,
-        exchanged: Exchanged | None = None,
-    ) -> Cell:
-        """Fit on rows, choose the ridge on others, and score the last ones.
-
-        :param exchanged: None for those of a release.
-        """
-        chosen = choose_head(
+        classes: Sequence[str],
+        exchanged: Exchanged | None,
+    ) -> Choice:
+        return choose_head(
             self.learnt_of(learning),
             learning,
             self.means_of(selection),
             selection,
             self.config,
             classes,
-            exchanged or self.exchanged,
+            exchanged,
         )
+
+    def _cell(
+        self,
+        chosen: Choice,
+        learning: Sequence[Row],
+        selection: Sequence[Row],
+        test: Sequence[Row],
+        classes: Sequence[str],
+    ) -> Cell:
         answers = chosen.head.probabilities(self.means_of(test))
         return {
             "learning": count_cells(learning),
@@ -121,11 +156,3 @@ class Heads:
             "stopped": "epochs",
             "figures": score(classes, answers, test),
         }
-
-    def on_fold(self, recipe: Recipe, source: Source, fold: int, seed: int) -> dict[str, Any]:
-        """A fold of DarkCovidNet, learnt from the other folds alone."""
-        division = fold_rows(recipe, source, fold)
-        learning, watched = set_aside(division.learning, seed)
-        exchanged = self._exchange(learning, f"exchanged-{len(recipe.classes)}-{fold}")
-        cell = self.compute(learning, watched, division.test, recipe.classes, exchanged)
-        return {"recipe": "thorascreen_head", "protocol": "honest", **cell}

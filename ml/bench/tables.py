@@ -112,6 +112,32 @@ def sources_table(result: dict[str, Any]) -> str:
     return align(lines)
 
 
+def ceiling_table(result: dict[str, Any]) -> str:
+    """What is known and what is estimated of the highest accuracy, a line each."""
+    called, confident, twins = result["called_normal"], result["confident"], result["twins"]
+    lines = [
+        ["films, contradicted", f"{result['pictures']}, {result['contradicted']}"],
+        ["highest accuracy beside the contradictions", _plain(result["ceiling"])],
+        ["highest accuracy, by confident disagreement", _plain(confident["ceiling"])],
+        ["accuracy", _plain(result["accuracy"])],
+        ["the same without contradicted films", _plain(result["accuracy_without_contradicted"])],
+        ["contradicted films called normal", _plain(called["contradicted"])],
+        ["others of their class called normal", _plain(called["others_of_their_class"])],
+        ["two heads that share no film: right", _plain(twins["accuracy"])],
+        ["two heads that share no film: agree", _plain(twins["agreement"])],
+    ]
+    lines += [
+        [f"learnt from {point['pictures']} films", _plain(point["accuracy"])]
+        for point in result["curve"]["points"]
+    ]
+    lines.append(["learnt from endlessly many, by the curve", _plain(result["curve"]["limit"])])
+    return align([["folds of DarkCovidNet, three classes", ""], *lines])
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
 def _accuracy(figures: dict[str, Any] | None) -> str:
     return "–" if not figures else _number(figures, "accuracy")
 

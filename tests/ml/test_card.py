@@ -212,6 +212,29 @@ def test_a_bench_fills_its_section(manifest: dict[str, Any]) -> None:
     assert worst_unseen([recipes]) == []
 
 
+def test_what_the_gate_keeps_out_and_how_high_the_folds_go_have_their_sections() -> None:
+    part = {"shown": 200, "refused": 150, "refused_with_posture": 199}
+    gate = {"model": {"name": "m", "version": "1"}, "all": part, "families": {"noise": part}}
+    ceiling = {
+        "bench": "ceiling",
+        "pictures": 1125,
+        "contradicted": 58,
+        "ceiling": 0.9484,
+        "accuracy": 0.8,
+        "accuracy_without_contradicted": 0.82,
+        "accuracy_as_the_other_collection_reads": 0.83,
+        "called_normal": {"contradicted": 0.5, "others_of_their_class": 0.2},
+        "confident": {"wrong_labels": 0.1234, "ceiling": 0.8766, "moved": {}},
+        "twins": {"accuracy": 0.75, "agreement": 0.85},
+        "curve": {"points": [{"folds": 1, "pictures": 225, "accuracy": 0.7}], "limit": None},
+    }
+    assert [kind_of(one) for one in (gate, ceiling)] == ["gate", "ceiling"]
+    found = {section.title: str(section.blocks) for section in bench_sections([gate, ceiling])}
+    assert "'noise', '200', '150', '199', '99.5%'" in found["What the gate keeps out"]
+    for figure in ("58 of 1125", "0.948", "0.123", "0.877", "225 films', '0.700'"):
+        assert figure in found["How high the folds of DarkCovidNet go"]
+
+
 def test_files_without_figures_are_passed_over_unless_named(package_copy: Path) -> None:
     (package_copy / "notes.json").write_text('{"hello": 1}')
     (package_copy / "broken.json").write_text("{")
