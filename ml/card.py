@@ -391,14 +391,16 @@ def _refused(one: Json, everything: Sequence[tuple[str, Json]]) -> Section:
             str(part["quality_refused"]["n"]),
             ", ".join(f"{code}: {n}" for code, n in part["quality_refused"]["codes"].items())
             or "–",
+            str(part.get("unfamiliar", {}).get("n", "–")),
             str(part["errors"]["n"]),
         )
         for name, part in everything
         if "quality_refused" in part
     )
     table = Table(
-        "Real X-rays that the quality gate would refuse. They are scored above all the same.",
-        ("source", "pictures", "refused", "reasons", "could not be read"),
+        "Real X-rays that the quality gate would refuse, and those that it would let in but mark, "
+        "for they are unlike the films learnt from. They are scored above all the same.",
+        ("source", "pictures", "refused", "reasons", "marked unfamiliar", "could not be read"),
         rows,
     )
     return Section(f"Quality gate ({where(one)})", (table,))

@@ -289,8 +289,8 @@ def _ceiling(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
     ]
     words = (
         "The pneumonias of these folds were labelled by a program that read reports, and the paper "
-        "claims 87.02 % in three classes. How much of that is there to be had? Heads of the "
-        "released kind, each tested on a fold of which it knows no film and no patient."
+        "claims 87.02 % in three classes. How much of that is there to be had? Heads on whole "
+        "films, each tested on a fold of which it knows no film and no patient."
     )
     return words, Table("", ("", "share"), tuple(rows))
 

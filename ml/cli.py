@@ -130,6 +130,7 @@ def _run_predict(options: argparse.Namespace) -> int:
                     "accepted": prediction.quality.accepted,
                     "code": prediction.quality.code,
                     "message": prediction.quality.message,
+                    "unfamiliar": prediction.quality.unfamiliar,
                 },
                 "model": {"name": prediction.model_name, "version": prediction.model_version},
                 "milliseconds": round(prediction.milliseconds, 2),
@@ -140,12 +141,15 @@ def _run_predict(options: argparse.Namespace) -> int:
 
 
 def _sentence(line: dict[str, Any]) -> str:
+    from ml.quality import UNFAMILIAR
+
     if "code" in line:
         return f"{line['path']}: {line['message']}"
     if not line["quality"]["accepted"]:
         return f"{line['path']}: {line['quality']['message']}"
     chances = ", ".join(f"{label} {value:.1%}" for label, value in line["probabilities"].items())
-    return f"{line['path']}: {line['label']} ({chances})"
+    doubt = f". {UNFAMILIAR}" if line["quality"]["unfamiliar"] else ""
+    return f"{line['path']}: {line['label']} ({chances}){doubt}"
 
 
 def _add_evaluate(commands: _Commands) -> None:

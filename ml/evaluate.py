@@ -54,6 +54,7 @@ class Answer:
     probabilities: tuple[float, ...] | None
     refusal: str | None
     error: str | None
+    unfamiliar: bool = False
 
 
 def evaluate_manifest(
@@ -72,8 +73,8 @@ def evaluate_manifest(
         ``classes``, ``per_class``, ``pairs``, each figure with a sibling ``…_ci``, ``roc`` and
         ``reliability`` for drawing, the same under ``per_source``, ``per_sex`` and ``per_age``
         (where known), ``data`` (what the whole manifest holds), and ``skipped``, ``errors``,
-        ``quality_refused``, ``model``, ``seconds``, ``images_per_minute``. Figures are None
-        where undefined.
+        ``quality_refused``, ``unfamiliar``, ``model``, ``seconds``, ``images_per_minute``. Figures
+        are None where undefined.
     :raises ManifestError: when the manifest is unfit or has no row to score.
     :raises PackageError: when the model is.
     """
@@ -170,6 +171,11 @@ def _summarise(rows: Sequence[Row], answers: Sequence[Answer], resamples: int) -
         "codes": dict(Counter(answer.refusal for _, answer in refused)),
         "paths": [row.name for row, _ in refused][:20],
     }
+    strange = sum(1 for _, answer, _ in read if answer.unfamiliar)
+    result["unfamiliar"] = {
+        "n": strange,
+        "rate": round(strange / len(read), 4) if read else None,
+    }
     return result
 
 
@@ -208,7 +214,8 @@ def _answer(path: str) -> Answer:
     if not all(math.isfinite(value) for value in chances):
         return Answer(None, None, "not_a_number")
     refused = refusal(prediction.quality, posture)
-    return Answer(chances, refused[0] if refused else None, None)
+    code = refused[0] if refused else None
+    return Answer(chances, code, None, prediction.quality.unfamiliar)
 
 
 def format_report(result: dict[str, Any]) -> str:
@@ -254,6 +261,7 @@ def _section(title: str, part: dict[str, Any]) -> list[str]:
         ]
     refused, errors = part["quality_refused"], part["errors"]
     lines.append(f"  quality gate would refuse {refused['n']} {refused['codes'] or ''}".rstrip())
+    lines.append(f"  unlike the films learnt from: {part['unfamiliar']['n']}")
     if errors["n"]:
         lines.append(f"  could not be read: {errors['n']} {errors['codes']} {errors['paths']}")
     return lines

@@ -65,7 +65,7 @@ class HeadConfig:
 
 def smoke_config() -> HeadConfig:
     """A fit of seconds that goes through every line; its head knows little."""
-    return HeadConfig(size=64, steps=20)
+    return HeadConfig(size=64, ridges=(0.1, 0.01), steps=20)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

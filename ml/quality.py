@@ -4,6 +4,10 @@ First the picture itself is measured: colour, exposure, contrast, and how rough 
 network's features of it are compared with those of the pictures it learned from (Mahalanobis
 distance, after shrinkage). Thresholds come with the released package and were fitted on training
 and selection pictures alone. What is refused gets a code and a sentence, and no diagnosis.
+
+What is let in may still be unlike every film that was learnt from: a drawn chest, which the gate
+knows on purpose, or a film of a kind that no collection held. A model is often most certain where
+it knows least, so such a picture is marked ``unfamiliar``, however certain its answer.
 """
 
 from __future__ import annotations
@@ -28,8 +32,13 @@ MESSAGES: Final[dict[QualityCode, str]] = {
     "low_contrast": "The picture has too little contrast: export it again with a proper window.",
 }
 
+UNFAMILIAR: Final = (
+    "This picture is unlike the films that the model has learnt from: however certain the answer "
+    "sounds, it says little."
+)
 MEASURE_SIDE: Final = 128
 SHRINKAGE: Final = 0.10
+STRANGERS: Final = 0.01
 BLANK_SPAN: Final = 0.02
 
 
@@ -41,6 +50,8 @@ class QualityVerdict:
     code: QualityCode | None
     message: str | None
     measures: dict[str, float]
+    unfamiliar: bool = False
+    """Whether it is unlike the films learnt from; never of a package that does not know them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +74,38 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gate:
-    """The gate of one released package."""
+class Cloud:
+    """Where features lie."""
 
     mean: npt.NDArray[np.float32]
     """(channels,)"""
     whitening: npt.NDArray[np.float32]
-    """(channels, channels): after it, features of X-rays have covariance one."""
+    """(channels, channels): after it, features have covariance one."""
+
+    def distance(self, features: FloatArray) -> float:
+        """Mean square of the whitened features: about 1 for pictures like those learned from."""
+        whitened = (features - self.mean) @ self.whitening
+        return float(np.mean(np.square(whitened, dtype=np.float64)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Films:
+    """Where the films lie that were learnt from, drawn chests left out."""
+
+    cloud: Cloud
+    limit: float
+    """Of the distance; beyond it a picture is unfamiliar."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """The gate of one released package."""
+
+    cloud: Cloud
+    """Of everything that is to be let in."""
     bounds: Bounds
+    films: Films | None = None
+    """None in packages before 1.3.0."""
 
     def judge(
         self, square: FloatArray, colourfulness: float, features: FloatArray
@@ -85,12 +120,12 @@ class Gate:
         measures["distance"] = self.distance(features)
         code = self._code(measures)
         message = MESSAGES[code] if code else None
-        return QualityVerdict(code is None, code, message, measures)
+        strange = self.films is not None and self.films.cloud.distance(features) > self.films.limit
+        return QualityVerdict(code is None, code, message, measures, strange)
 
     def distance(self, features: FloatArray) -> float:
-        """Mean square of the whitened features: about 1 for pictures like those learned from."""
-        whitened = (features - self.mean) @ self.whitening
-        return float(np.mean(np.square(whitened, dtype=np.float64)))
+        """From everything that is to be let in."""
+        return self.cloud.distance(features)
 
     def _code(self, measures: dict[str, float]) -> QualityCode | None:
         bounds = self.bounds
@@ -133,7 +168,7 @@ def measure(square: FloatArray, colourfulness: float) -> dict[str, float]:
     }
 
 
-def fit_gate(features: FloatArray, bounds: Bounds) -> Gate:
+def fit_cloud(features: FloatArray) -> Cloud:
     """Learn where X-rays lie among all features.
 
     :param features: (n, channels) of training pictures.
@@ -143,12 +178,27 @@ def fit_gate(features: FloatArray, bounds: Bounds) -> Gate:
     even = np.eye(len(mean)) * np.trace(covariance) / len(mean)
     values, vectors = np.linalg.eigh((1 - SHRINKAGE) * covariance + SHRINKAGE * even)
     whitening = vectors / np.sqrt(values)
-    return Gate(mean.astype(np.float32), whitening.astype(np.float32), bounds)
+    return Cloud(mean.astype(np.float32), whitening.astype(np.float32))
+
+
+def fit_films(features: FloatArray, watched: FloatArray) -> Films:
+    """Learn what is familiar.
+
+    :param features: (n, channels) of training films.
+    :param watched: (n', channels) of films that were not learnt from, ``STRANGERS`` of which may
+        count as unfamiliar.
+    """
+    cloud = fit_cloud(features)
+    distances = [cloud.distance(one) for one in watched]
+    return Films(cloud, float(np.quantile(distances, 1.0 - STRANGERS)))
 
 
 def save_gate(gate: Gate, path: Path) -> None:
     """Write a gate beside the weights it belongs to."""
-    arrays: dict[str, Any] = {"mean": gate.mean, "whitening": gate.whitening}
+    arrays: dict[str, Any] = {"mean": gate.cloud.mean, "whitening": gate.cloud.whitening}
+    if (films := gate.films) is not None:
+        arrays |= {"films_mean": films.cloud.mean, "films_whitening": films.cloud.whitening}
+        arrays["films_limit"] = np.array(films.limit)
     for name in Bounds.__dataclass_fields__:
         arrays[f"bound_{name}"] = np.array(getattr(gate.bounds, name))
     np.savez_compressed(path, **arrays)
@@ -161,6 +211,10 @@ def load_gate(path: Path) -> Gate:
             bounds = Bounds(
                 **{name: float(stored[f"bound_{name}"]) for name in Bounds.__dataclass_fields__}
             )
-            return Gate(stored["mean"], stored["whitening"], bounds)
+            films = None
+            if "films_limit" in stored:
+                known = Cloud(stored["films_mean"], stored["films_whitening"])
+                films = Films(known, float(stored["films_limit"]))
+            return Gate(Cloud(stored["mean"], stored["whitening"]), bounds, films)
     except (OSError, KeyError, ValueError) as error:
         raise PackageError("model_invalid", "The model's quality gate is damaged.") from error

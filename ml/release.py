@@ -30,7 +30,7 @@ from ml.network import fold_norms, write_litert
 from ml.package import View
 from ml.predict import Predictor
 from ml.preprocess import PREPROCESSING_VERSION, FloatArray, resize_square
-from ml.quality import Bounds, fit_gate, measure, save_gate
+from ml.quality import STRANGERS, Bounds, Gate, fit_cloud, fit_films, measure, save_gate
 from ml.train import load_averaged
 from ml.view import looks, show
 
@@ -104,7 +104,11 @@ def release(
     known = data.training_rows(rows)
     learned, _ = _look(network, known[:: max(1, len(known) // GATE_ROWS)], size, trained.view)
     drawn = _answer(network, _draw_phantoms(), size, trained.view)["features"]
-    gate = fit_gate(np.concatenate([learned["features"], drawn]), Bounds())
+    gate = Gate(
+        fit_cloud(np.concatenate([learned["features"], drawn])),
+        Bounds(),
+        fit_films(learned["features"], answers["features"]),
+    )
     distances = np.array([gate.distance(features) for features in answers["features"]])
     bounds = Bounds(distance=float(np.quantile(distances, 1.0 - REFUSAL_SHARE)) * 1.05)
     save_gate(replace(gate, bounds=bounds), out / package.GATE_FILE)
@@ -128,6 +132,8 @@ def release(
             "bounds": {field: getattr(bounds, field) for field in Bounds.__dataclass_fields__},
             "fitted_on": "features of the training rows and of some drawn chests, distance "
             "threshold of the val rows",
+            "unfamiliar": f"further from the training rows' features than all but {STRANGERS:.0%} "
+            "of the val rows",
             "val_ranges": _ranges(measures),
         },
         "sha256": {file: package.hash_file(out / file) for file in package.FILES},

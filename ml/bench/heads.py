@@ -7,7 +7,7 @@ fold is looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -38,11 +38,20 @@ class Heads:
         cache: Path,
         report: Report,
         config: HeadConfig | None = None,
+        among: Collection[str] | None = None,
     ) -> None:
+        """
+        :param cache: of the means; what else is looked at is kept beside it.
+        :param among: names of the only pictures that will be asked for; None for all.
+        """
         self.config = config or HeadConfig()
         self._weights = load_weights(backbone)
         self.backbone = fingerprint(self._weights)
-        self._rows = [row for row in read_manifest(manifest) if row.label in CLASSES]
+        self._rows = [
+            row
+            for row in read_manifest(manifest)
+            if row.label in CLASSES and (among is None or row.name in among)
+        ]
         self._folder, self._report = cache.parent, report
         self._folder.mkdir(parents=True, exist_ok=True)
         means = self._look(cache)

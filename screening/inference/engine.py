@@ -104,9 +104,15 @@ class _Model:
         posture: Posture,
         site_point: SitePoint | None,
     ) -> dict[str, Any]:
+        from ml.quality import UNFAMILIAR
+
         if self.trust is None or self.meter is None:
             return {}
-        caution = {"code": posture.code, "message": posture.message} if posture.code else None
+        caution = None
+        if posture.code:
+            caution = {"code": posture.code, "message": posture.message}
+        elif prediction.quality.unfamiliar:
+            caution = {"code": "unfamiliar", "message": UNFAMILIAR}
         point = self.trust.tables["covid"].at(site_point.threshold) if site_point else None
         carried = self.trust.carry(self.meter, decoded, prediction, point).to_json()
         if site_point is not None:

@@ -15,6 +15,10 @@ KNOWN = (
     _("The picture is almost all black: export it again with a proper window."),
     _("The picture is almost all white: export it again with a proper window."),
     _("The picture has too little contrast: export it again with a proper window."),
+    _(
+        "This picture is unlike the films that the model has learnt from: however certain"
+        " the answer sounds, it says little."
+    ),
     _("No lungs could be found: check that this is a frontal chest X-ray."),
     _("The picture lies on its side: turn it upright and send it again."),
     _("The picture is upside down: turn it upright and send it again."),

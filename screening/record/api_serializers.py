@@ -38,8 +38,10 @@ class EvidenceSerializer(serializers.Serializer[Any]):
     ``origin`` says who chose it for the site and when, and is missing where it is the model's own.
     ``shortcut`` says what share of the evidence lies inside the lungs and whether the answer needs
     them; an ``unreliable`` answer does not rest on the lungs. ``caution`` is null or ``{code,
-    message}``. ``lung_outline`` holds rings of points (x, y) around the lungs, as shares of the
-    picture's width and height; older answers have none.
+    message}``: ``cropped`` where a part of the lungs lies outside the picture, ``unfamiliar`` where
+    the picture is unlike the films that the model has learnt from. ``lung_outline`` holds rings of
+    points (x, y) around the lungs, as shares of the picture's width and height; older answers have
+    none.
     """
 
     prediction_set = serializers.ListField(child=serializers.ChoiceField(choices=Label.choices))

@@ -67,6 +67,8 @@ class Trustworthiness:
     """Who chose the operating point for the site; empty where it is the model's own."""
     chosen_at: datetime | None
     caution: str
+    unfamiliar: bool
+    """Whether the picture is unlike the films that the model has learnt from."""
 
     @property
     def is_uncertain(self) -> bool:
@@ -127,6 +129,7 @@ class ImageCard:
         shortcut, point = evidence["shortcut"], evidence["operating_point"]
         origin = point.get("origin") or {}
         possible = evidence["prediction_set"]
+        caution = evidence.get("caution") or {}
         return Trustworthiness(
             others=[str(Label(name).label) for name in possible if name != self.result.label],
             none_fits=not possible,
@@ -141,7 +144,8 @@ class ImageCard:
             specificity=point["specificity"],
             chosen_by=origin.get("by", ""),
             chosen_at=datetime.fromisoformat(origin["at"]) if origin else None,
-            caution=(evidence.get("caution") or {}).get("message", ""),
+            caution=caution.get("message", ""),
+            unfamiliar=caution.get("code") == "unfamiliar",
         )
 
     @property
@@ -152,6 +156,8 @@ class ImageCard:
             return _("Not sure") if self.is_unsure else ""
         if trust.verdict == "unreliable":
             return _("Unreliable")
+        if trust.unfamiliar:
+            return _("Unfamiliar")
         return _("Uncertain") if trust.is_uncertain else ""
 
     @property

@@ -137,6 +137,7 @@ def test_the_answer_says_how_far_it_can_be_trusted(image: Image) -> None:
     assert evidence["operating_point"]["sensitivity"] >= 0.9
     assert evidence["shortcut"]["verdict"] in {"reliable", "unreliable", "unknown"}
     assert 0 <= evidence["shortcut"]["evidence_in_lungs"] <= 1
+    assert evidence["caution"]["code"] == "unfamiliar", "a drawing is unlike any film"
 
 
 def test_thresholds_of_another_model_are_not_used(

@@ -11,6 +11,7 @@ from screening.studies import refusals
 def test_every_sentence_of_model_gate_and_workers_is_known() -> None:
     said = {
         *quality.MESSAGES.values(),
+        quality.UNFAMILIAR,
         *posture.MESSAGES.values(),
         *shortcut.SENTENCES.values(),
         *failures.MESSAGES.values(),

@@ -153,11 +153,13 @@ def test_unseen_sources_and_folds_with_heads(
         assert cell["figures"]["n"] == sum(cell["test"].values())
         assert cell["asked"]["backbone"] == found["backbone"]
     table = tmp_path / "recipes.json"
-    asked = ["bench", "recipes", *backbone, "--json", str(table), "--only", "thorascreen_head"]
-    assert main(asked) == 0
-    row = json.loads(table.read_text())["recipes"]["thorascreen_head"]
-    for task in ("three_classes", "covid_normal"):
-        assert row[task]["folds_done"] == row[task]["folds"] >= 2
-        for cell in row[task]["cells"].values():
-            assert cell["epochs_reached"] == 1
-    assert "thorascreen_head" in capsys.readouterr().out
+    asked = ["bench", "recipes", *backbone, "--json", str(table)]
+    assert main([*asked, "--only", "thorascreen_head", "--only", "thorascreen_whole"]) == 0
+    for name, view in (("thorascreen_head", "lungs"), ("thorascreen_whole", "whole")):
+        row = json.loads(table.read_text())["recipes"][name]
+        for task in ("three_classes", "covid_normal"):
+            assert row[task]["folds_done"] == row[task]["folds"] >= 2
+            for cell in row[task]["cells"].values():
+                assert cell["epochs_reached"] == 1
+                assert (cell["recipe"], cell["view"]) == (name, view)
+    assert "thorascreen_whole" in capsys.readouterr().out

@@ -15,7 +15,16 @@ from ml.data import DATA_LIMITS, read_manifest
 from ml.imaging import DecodedImage, decode
 from ml.phantom import FINDINGS, draw_phantom, phantom_dicom, phantom_png
 from ml.predict import Predictor
-from ml.quality import MESSAGES
+from ml.quality import (
+    MESSAGES,
+    STRANGERS,
+    Bounds,
+    Gate,
+    fit_cloud,
+    fit_films,
+    load_gate,
+    save_gate,
+)
 
 SIDE = 400
 
@@ -129,3 +138,44 @@ def test_real_x_rays_pass(predictor: Predictor, real_manifest: Path) -> None:
         if not predictor.predict_bytes(row.path.read_bytes(), DATA_LIMITS).quality.accepted
     ]
     assert len(refused) <= len(rows) * 0.02, refused
+
+
+def test_a_drawn_chest_is_let_in_and_told_to_be_unlike_any_film(predictor: Predictor) -> None:
+    for seed, finding in enumerate(FINDINGS):
+        verdict = predictor.predict_bytes(phantom_png(seed, finding)).quality
+        assert verdict.accepted
+        assert verdict.unfamiliar
+
+
+def test_real_x_rays_are_familiar(predictor: Predictor, real_manifest: Path) -> None:
+    rows = [row for row in read_manifest(real_manifest) if row.split == "test"][::4]
+    strange = [
+        row.name
+        for row in rows
+        if predictor.predict_bytes(row.path.read_bytes(), DATA_LIMITS).quality.unfamiliar
+    ]
+    assert len(strange) <= len(rows) * 0.03, strange
+
+
+def test_what_lies_outside_the_films_is_unfamiliar(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    films, watched = rng.normal(size=(2, 500, 8)).astype(np.float32)
+    drawn = (rng.normal(size=(60, 8)) * 0.1 + 4.0).astype(np.float32)
+    known = fit_films(films, watched)
+    gate = Gate(fit_cloud(np.concatenate([films, drawn])), Bounds(distance=9.0), known)
+    save_gate(gate, tmp_path / "gate.npz")
+    chest = draw_phantom(1, "normal", (SIDE, SIDE))
+    for one in (gate, load_gate(tmp_path / "gate.npz")):
+        verdict = one.judge(chest, 0.0, drawn[0])
+        assert (verdict.accepted, verdict.unfamiliar) == (True, True)
+        shares = [one.judge(chest, 0.0, film).unfamiliar for film in watched]
+        assert sum(shares) <= STRANGERS * len(watched) + 1
+
+
+def test_a_gate_that_does_not_know_films_calls_nothing_unfamiliar(tmp_path: Path) -> None:
+    features = np.random.default_rng(5).normal(size=(100, 4)).astype(np.float32)
+    save_gate(Gate(fit_cloud(features), Bounds()), tmp_path / "gate.npz")
+    gate = load_gate(tmp_path / "gate.npz")
+    assert gate.films is None
+    chest = draw_phantom(1, "normal", (SIDE, SIDE))
+    assert not gate.judge(chest, 0.0, features[0] + 100).unfamiliar

@@ -64,6 +64,7 @@ def evidence(
     possible: tuple[str, ...] = ("pneumonia",),
     verdict: str = "reliable",
     caution: str = "",
+    caution_code: str = "cropped",
 ) -> dict[str, object]:
     """What an answer carries, in the form that the model writes it down."""
     sentences = {
@@ -88,7 +89,7 @@ def evidence(
             "evidence_in_lungs": 0.74 if found else None,
             "lung_area": 0.5 if found else None,
         },
-        "caution": {"code": "cropped", "message": caution} if caution else None,
+        "caution": {"code": caution_code, "message": caution} if caution else None,
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from ml.quality import UNFAMILIAR
 from screening.accounts.models import User
 from screening.audit.models import Event
 from screening.inference.models import Job, Label
@@ -104,10 +105,18 @@ def test_lists_carry_the_doubt_beside_the_answer(
     for carried, word in (
         (rows.evidence(verdict="unreliable"), "Unreliable"),
         (rows.evidence(possible=("pneumonia", "covid")), "Uncertain"),
+        (rows.evidence(caution="Like no film.", caution_code="unfamiliar"), "Unfamiliar"),
     ):
         type(result).objects.filter(pk=result.pk).update(evidence=carried)
         for address in (record, "/", "/studies/"):
             assert f"Pneumonia 91% {word}" in words(body_of(client, address))
+
+
+def test_a_picture_like_no_film_says_so_before_its_numbers(client: Client, image_a: Image) -> None:
+    carried = rows.evidence(caution=UNFAMILIAR, caution_code="unfamiliar")
+    rows.finish(image_a, carried=carried)
+    page = words(body_of(client, study_url(image_a)))
+    assert page.index("unlike the films that the model has learnt from") < page.index("COVID-19 6%")
 
 
 def test_an_uncertain_answer_names_what_can_not_be_ruled_out(
