@@ -54,7 +54,8 @@ def test_predict_prints_one_object_a_line(
     assert first["path"] == str(good)
     assert first["label"] in first["probabilities"]
     assert sum(first["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
-    assert first["quality"] == {"accepted": True, "code": None, "message": None}
+    verdict = {"accepted": True, "code": None, "message": None, "unfamiliar": True}
+    assert first["quality"] == verdict
     assert first["model"] == {"name": released.name, "version": released.version}
     assert first["milliseconds"] > 0
     assert set(second) == {"path", "code", "message"}

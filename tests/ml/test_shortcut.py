@@ -14,6 +14,7 @@ from ml.explain import evidence
 from ml.imaging import DecodedImage
 from ml.lungs import Lungs, LungSegmenter
 from ml.predict import Predictor
+from ml.preprocess import resize_square
 from ml.shortcut import (
     SENTENCES,
     Probe,
@@ -28,6 +29,7 @@ from ml.shortcut import (
     widen,
 )
 from ml.swap import swap_all, transplant
+from ml.view import looks, show
 
 LIMITS = ShortcutLimits((0.9, 0.3, 0.6))
 FOUND = Lungs(np.zeros((4, 4), dtype=np.float32), np.zeros((4, 4), dtype=bool), None, {})
@@ -150,14 +152,23 @@ def test_what_surrounds_the_lungs_plays_no_part_in_the_lungs_only_look(
     predictor: Predictor, segmenter: LungSegmenter, phantoms: list[DecodedImage]
 ) -> None:
     """A caption far from the lungs changes neither where they are nor what is seen in them."""
-    image = phantoms[0]
-    pixels = image.pixels.copy()
-    pixels[4:24, 4:44] = 1.0
-    marked = replace(image, pixels=pixels)
-    plain = probe(predictor, segmenter, image, predictor.predict(image))
-    captioned = probe(predictor, segmenter, marked, predictor.predict(marked))
-    assert np.abs(plain.lungs.probability - captioned.lungs.probability).mean() < 0.01
-    assert plain.lungs_only == pytest.approx(captioned.lungs_only, abs=0.1)
+    changes = []
+    for image in phantoms:
+        pixels = image.pixels.copy()
+        pixels[4:24, 4:44] = 1.0
+        marked = replace(image, pixels=pixels)
+        plain = probe(predictor, segmenter, image, predictor.predict(image))
+        captioned = probe(predictor, segmenter, marked, predictor.predict(marked))
+        assert np.abs(plain.lungs.probability - captioned.lungs.probability).mean() < 0.01
+        changes.append(np.abs(np.subtract(plain.lungs_only, captioned.lungs_only)).max())
+        with_same_lungs = (
+            looks(show(one, resize_square(one, 224), plain.lungs))[-1].prepared
+            for one in (image.pixels, pixels)
+        )
+        # greys are brought to the lungs' own mean and spread, up to rounding
+        np.testing.assert_allclose(*with_same_lungs, atol=0.01)
+    # where an outline moves by a pixel, an answer on the brink may move along
+    assert np.median(changes) < 0.05
 
 
 def test_without_lungs_nobody_can_say(meter: ShortcutMeter, predictor: Predictor) -> None:
