@@ -30,7 +30,7 @@ from ml.bench.cells import write_json
 from ml.bench.heads import Heads
 from ml.bench.phantoms import draw_bench_set
 from ml.bench.recipes import WHOLE
-from ml.data import Row
+from ml.data import Row, labels_of
 from ml.head import smoke_config
 from ml.metrics import Array
 from ml.package import hash_file
@@ -72,22 +72,22 @@ def bench_ceiling(
     for place, fold in enumerate(folds):
         report(f"== fold {fold}")
         test = fold_rows(recipe, source, fold).test
-        labels = labels_of(test, recipe.classes)
+        labels = labels_of(test)
         chosen, _, _ = heads.choose_on_fold(recipe, source, fold, seed)
         answers.append(chosen.head.probabilities(heads.means_of(test)))
         rows += test
         learner = _Learner(heads, source, recipe, fold, chosen.ridge)
         others = folds[place + 1 :] + folds[:place]
-        for count in range(1, len(others) + 1):
-            said, pictures = learner.learn(others[:count])
+        growing = [learner.learn(others[:count]) for count in range(1, len(others) + 1)]
+        for count, (said, pictures) in enumerate(growing, start=1):
             curve.setdefault(count, []).append((pictures, float((said == labels).mean())))
         half = len(others) // 2
         if not half:
             continue  # two heads that share no film need two other folds
-        pair = [learner.learn(part)[0] for part in (others[:half], others[half : 2 * half])]
+        pair = growing[half - 1][0], learner.learn(others[half : 2 * half])[0]
         right = float(np.mean([said == labels for said in pair]))
         twins.append((right, float((pair[0] == pair[1]).mean())))
-    chances, truth = np.concatenate(answers), labels_of(rows, recipe.classes)
+    chances, truth = np.concatenate(answers), labels_of(rows)
     result = {
         "bench": "ceiling",
         "tiny": tiny,
@@ -124,11 +124,6 @@ class _Learner:
         head = self.heads.fit(known, self.ridge, self.recipe.classes)
         said: Labels = head.probabilities(self.heads.means_of(division.test)).argmax(axis=1)
         return said, len(known)
-
-
-def labels_of(rows: Sequence[Row], classes: Sequence[str]) -> Labels:
-    """Class numbers in the order of a recipe's classes."""
-    return np.array([classes.index(row.label) for row in rows], dtype=np.int64)
 
 
 def contradictions(
