@@ -107,7 +107,7 @@ class Heads:
         chosen, learning, watched = self.choose_on_fold(recipe, source, fold, seed)
         test = fold_rows(recipe, source, fold).test
         cell = self._cell(chosen, learning, watched, test, recipe.classes)
-        return {"recipe": "thorascreen_head", "protocol": "honest", **cell}
+        return {"protocol": "honest", **cell}
 
     def choose_on_fold(
         self, recipe: Recipe, source: Source, fold: int, seed: int

@@ -188,7 +188,7 @@ class _Bench:
             recipe = without_pneumonia(recipe)
         if name in HEADS:
             heads = self._heads_of(name)
-            return {**heads.on_fold(recipe, self.source, int(fold), options.seed), "recipe": name}
+            return {"recipe": name, **heads.on_fold(recipe, self.source, int(fold), options.seed)}
         if name in NETWORKS:
             common["start_from"] = options.start_from if name == OURS_STARTED else None
             runs = self.out / "runs" / f"{name}-{label}-seed{options.seed}"
