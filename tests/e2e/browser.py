@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    BrowserType,
     ConsoleMessage,
+    Error,
     Page,
     Request,
     expect,
@@ -20,7 +24,10 @@ from playwright.sync_api import (
 )
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+# No switch of Chromium's: it tells the processes of this test run from everybody else's.
+MARK = f"--started-by-test-run={os.getpid()}"
 ARGUMENTS = [
+    MARK,
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
@@ -30,6 +37,7 @@ ARGUMENTS = [
 ]
 # Generous: a busy machine may start a worker or a browser slowly, and no test waits in vain.
 PATIENCE_MS = 30_000
+CLOSING_S = 20.0
 expect.set_options(timeout=PATIENCE_MS)
 
 DESKTOP = {"width": 1280, "height": 800}
@@ -40,11 +48,66 @@ PHONE = {"width": 360, "height": 740}
 def chromium() -> Iterator[Browser]:
     """Start the browser; nothing is downloaded."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        browser = _launch(playwright.chromium)
         try:
             yield browser
         finally:
-            browser.close()
+            with _or_killed(browser):
+                browser.close()
+
+
+@contextmanager
+def _or_killed(browser: Browser | None) -> Iterator[None]:
+    """Kill every Chromium of this test run if closing takes too long.
+
+    Playwright waits for ever for the answer of a browser that hangs, and with it the whole suite:
+    the time limit of the test has struck already, and does not strike twice.
+    """
+    watch = Timer(CLOSING_S, _kill_chromium)
+    watch.start()
+    try:
+        yield
+    except Error:
+        if browser is None or browser.is_connected():
+            raise
+    finally:
+        watch.cancel()
+
+
+def _kill_chromium() -> None:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if MARK.encode() in (process / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue  # It has gone by itself.
+
+
+def _launch(kind: BrowserType) -> Browser:
+    return kind.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+
+
+class Chromiums:
+    """The browser that tests share, and another one when a test had to be started again.
+
+    A Chromium that hangs keeps every further page waiting: a second go in the same one is none.
+    """
+
+    def __init__(self, first: Browser) -> None:
+        self.current = first
+        self._later: list[Browser] = []
+
+    def renew(self) -> Browser:
+        """A new browser for this test and all that follow; the earlier one is left to its fate."""
+        self.current = _launch(self.current.browser_type)
+        self._later.append(self.current)
+        return self.current
+
+    def close(self) -> None:
+        """Close what ``renew`` started."""
+        for browser in self._later:
+            with _or_killed(browser):
+                browser.close()
 
 
 class Visitor:
@@ -115,4 +178,5 @@ class Visitor:
         )
 
     def close(self) -> None:
-        self.context.close()
+        with _or_killed(self.context.browser):
+            self.context.close()

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from playwright.sync_api import Browser
 
 from ml.phantom import phantom_dicom, phantom_png
-from tests.e2e.browser import CHROMIUM, Visitor, chromium
+from tests.e2e.browser import CHROMIUM, Chromiums, Visitor, chromium
 from tests.ml.dicoms import nameless
 from tests.services.kit import Stack, running_stack
 
@@ -39,7 +39,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def chromiums() -> Iterator[Chromiums]:
     if not CHROMIUM.exists():
         reason = f"no Chromium at {CHROMIUM} (apt install chromium, or set CHROMIUM)"
         if os.environ.get("CI", "").lower() == "true":
@@ -49,7 +49,17 @@ def browser() -> Iterator[Browser]:
         # Playwright keeps an event loop in this thread, and Django suspects asynchronous code in
         # the database work of a test beside it.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        yield started
+        shared = Chromiums(started)
+        yield shared
+        shared.close()
+
+
+@pytest.fixture
+def browser(request: pytest.FixtureRequest, chromiums: Chromiums) -> Browser:
+    """The shared browser, a new one in a test's second go and after it had to be killed."""
+    second_go = getattr(request.node, "execution_count", 1) > 1
+    usable = chromiums.current.is_connected() and not second_go
+    return chromiums.current if usable else chromiums.renew()
 
 
 @pytest.fixture

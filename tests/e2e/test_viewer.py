@@ -16,7 +16,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from ml.phantom import encode_dicom, phantom_dicom, phantom_png
 from tests.e2e import axe
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, PHONE, Visitor
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, PHONE, Chromiums, Visitor
 from tests.e2e.conftest import NewVisitor
 from tests.services.kit import Stack
 
@@ -98,9 +98,9 @@ class Studies:
 
 
 @pytest.fixture(scope="module")
-def studies(browser: Browser, stack: Stack) -> Studies:
+def studies(chromiums: Chromiums, stack: Stack) -> Studies:
     """Two people whom the drawn files name: one with charts, one with a chest and a prior."""
-    person = Visitor(browser, stack.base)
+    person = Visitor(chromiums.current, stack.base)
     person.sign_in(*stack.login("clinician"))
     charts = person.register_patient("Phantom", "Number 70", "PHANTOM-0070", "1970-01-01", "O")
     golden = send(person, charts, {name: golden_file(one) for name, one in GOLDEN.items()})
