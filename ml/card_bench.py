@@ -97,7 +97,8 @@ def _sources(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
 def _epochs(cell: Json) -> str:
     if "ridge" in cell:
         return f"{cell['ridge']:g}"
-    return f"{cell['epochs_reached']:.3g} of {cell['epochs_asked']}"
+    words = f"{cell['epochs_reached']:.3g} of {cell['epochs_asked']}"
+    return f"{words}, bfloat16" if cell.get("half") else words
 
 
 def _baselines(content: Json, evaluation: Json | None) -> tuple[Block, ...]:

@@ -23,7 +23,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from PIL import Image
 
 from ml import CLASSES, augment, data, network, preprocess
 from ml.package import hash_file
+from ml.precision import precision
 
 if TYPE_CHECKING:
     import keras
@@ -298,7 +298,7 @@ class _Trainer:
         self.steps = steps
         self.step = 0
         self.best = math.inf
-        with _precision(config.half):
+        with precision(half=config.half):
             self.model = network.build_network(None, config.stages)
         self.averaged = network.build_network(None, config.stages)
         self.averaged.set_weights(self.model.get_weights())
@@ -398,19 +398,6 @@ class _Trainer:
                 variable.assign(value)
             self.step, self.best = int(stored["step"]), float(stored["best"])
             return int(stored["epoch"])
-
-
-@contextmanager
-def _precision(half: bool) -> Iterator[None]:
-    """What Keras layers built inside multiply in."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _write(path: Path, *arrays: Any, **named: Any) -> None:

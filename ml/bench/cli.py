@@ -16,6 +16,7 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
     recipes = benches.add_parser("recipes", help="claimed, own and honest figures side by side")
     _common(recipes, default_manifest)
     _training(recipes)
+    recipes.add_argument("--half", action="store_true", help="multiply in bfloat16")
     recipes.add_argument("--fold", type=int, action="append", help="only this fold; repeatable")
     recipes.add_argument(
         "--task", choices=("three_classes", "covid_normal"), help="only this task of the folds"
@@ -79,6 +80,7 @@ def _recipes(options: argparse.Namespace) -> int:
             seed=options.seed,
             minutes=options.minutes_each,
             tiny=options.tiny,
+            half=options.half,
             only=tuple(options.only),
             folds=tuple(options.fold or ()),
             tasks=(options.task,) if options.task else TASKS,

@@ -43,6 +43,7 @@ def run_own_network(
     seed: int,
     minutes: float | None,
     tiny: bool,
+    half: bool,
     report: Report,
     start_from: Path | None = None,
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def run_own_network(
     division = fold_rows(recipe, source, fold)
     learning, watched = set_aside(division.learning, seed)
     chosen = CONFIG if start_from is None else STARTED
-    config = smoke_config(seed) if tiny else replace(chosen, seed=seed)
+    config = smoke_config(seed) if tiny else replace(chosen, seed=seed, half=half)
     manifest = write_manifest(out / "manifest.csv", {"train": learning, "val": watched})
     run = out / "run"
     if not (run / "config.json").exists() or not has_finished(run, config.epochs):
@@ -80,6 +81,7 @@ def run_own_network(
         "watched": count_cells(watched),
         "test": count_cells(division.test),
         "size": config.size,
+        "half": half,
         "minutes_cap": minutes,
         **progress_of(run, config.epochs),
         "figures": score(recipe.classes, answers, division.test),

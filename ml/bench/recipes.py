@@ -59,6 +59,8 @@ class Options:
     seed: int = 1
     minutes: float | None = None
     tiny: bool = False
+    half: bool = False
+    """Multiply in bfloat16 while training networks."""
     only: tuple[str, ...] = ()
     folds: tuple[int, ...] = ()
     """Some folds; empty for all that the manifest has."""
@@ -167,6 +169,8 @@ class _Bench:
         asked = {**self.asked, "minutes": self.options.minutes}
         if name in HEADS:
             asked |= self._heads_of(name).asked
+        elif self.options.half:
+            asked["half"] = True
         self.cells.get(f"{name}-{label}", asked, lambda: self._compute(name, label))
 
     def _compute(self, name: str, label: str) -> Cell:
@@ -175,6 +179,7 @@ class _Bench:
             "seed": options.seed,
             "minutes": options.minutes,
             "tiny": options.tiny,
+            "half": options.half,
             "report": self.report,
         }
         task, _, fold = label.partition("-fold")

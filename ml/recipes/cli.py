@@ -72,6 +72,7 @@ def run_train(options: argparse.Namespace) -> int:
             seed=options.seed,
             minutes=options.minutes,
             tiny=options.tiny,
+            half=options.half,
         )
     except (ManifestError, ImagingError, RecipeError) as error:
         return fail(str(error))

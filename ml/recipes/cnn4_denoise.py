@@ -38,7 +38,10 @@ def build(plan: Plan) -> keras.Model:
     for filters in FILTERS:
         layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
         layers.append(keras.layers.MaxPooling2D())
-    layers += [keras.layers.Flatten(), keras.layers.Dense(plan.outputs, activation="sigmoid")]
+    layers += [
+        keras.layers.Flatten(),
+        keras.layers.Dense(plan.outputs, activation="sigmoid", dtype="float32"),
+    ]
     return keras.Sequential(layers, name="cnn4_denoise")
 
 

@@ -43,7 +43,7 @@ def build_with_dropout(plan: Plan, third: float) -> keras.Model:
             keras.layers.Flatten(),
             keras.layers.Dense(64, activation="relu"),
             keras.layers.Dropout(0.5),
-            keras.layers.Dense(plan.outputs, activation="sigmoid"),
+            keras.layers.Dense(plan.outputs, activation="sigmoid", dtype="float32"),
         ],
         name="cnn_binary",
     )

@@ -35,7 +35,7 @@ def build(plan: Plan) -> keras.Model:
             keras.layers.Conv2D(64, 3, activation="relu"),
             keras.layers.MaxPooling2D(),
             keras.layers.Flatten(),
-            keras.layers.Dense(plan.outputs, activation="softmax"),
+            keras.layers.Dense(plan.outputs, activation="softmax", dtype="float32"),
         ],
         name="conv2_cli",
     )

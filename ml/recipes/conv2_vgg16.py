@@ -29,7 +29,7 @@ def build(plan: Plan) -> keras.Model:
     x = keras.layers.Flatten()(x)
     x = keras.layers.Dense(64, activation="relu")(x)
     x = keras.layers.Dropout(0.5)(x)
-    outputs = keras.layers.Dense(plan.outputs, activation="softmax")(x)
+    outputs = keras.layers.Dense(plan.outputs, activation="softmax", dtype="float32")(x)
     return keras.Model(base.input, outputs, name="conv2_vgg16")
 
 

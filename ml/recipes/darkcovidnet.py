@@ -39,7 +39,7 @@ def build(plan: Plan) -> keras.Model:
     x = keras.layers.ReLU()(x)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
     x = keras.layers.Flatten()(x)
-    outputs = keras.layers.Dense(plan.outputs, activation="softmax")(x)
+    outputs = keras.layers.Dense(plan.outputs, activation="softmax", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="darkcovidnet")
 
 

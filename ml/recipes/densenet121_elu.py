@@ -32,7 +32,7 @@ def build(plan: Plan) -> keras.Model:
     for units in (128, 64):
         x = keras.layers.Dense(units, activation="elu")(x)
         x = keras.layers.Dropout(0.5)(x)
-    outputs = keras.layers.Dense(plan.outputs, activation="sigmoid")(x)
+    outputs = keras.layers.Dense(plan.outputs, activation="sigmoid", dtype="float32")(x)
     return keras.Model(base.input, outputs, name="densenet121_elu")
 
 

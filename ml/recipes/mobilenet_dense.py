@@ -31,7 +31,7 @@ def build(plan: Plan) -> keras.Model:
     x = keras.layers.GlobalAveragePooling2D()(base.output)
     for units in (1024, 1024, 512):
         x = keras.layers.Dense(units, activation="relu")(x)
-    outputs = keras.layers.Dense(plan.outputs, activation="softmax")(x)
+    outputs = keras.layers.Dense(plan.outputs, activation="softmax", dtype="float32")(x)
     return keras.Model(base.input, outputs, name="mobilenet_dense")
 
 

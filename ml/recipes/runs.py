@@ -39,6 +39,7 @@ def train_recipe(
     seed: int = 1,
     minutes: float | None = None,
     tiny: bool = False,
+    half: bool = False,
     report: Report = print,
 ) -> dict[str, Any]:
     """Train a recipe and keep it; one with folds leaves ``FOLD_KEPT`` out and is tested on it.
@@ -62,6 +63,7 @@ def train_recipe(
         seed=seed,
         minutes=minutes,
         tiny=tiny,
+        half=half,
         cache=None,
         report=report,
     )
@@ -88,6 +90,7 @@ def run_recipe(
     seed: int,
     minutes: float | None,
     tiny: bool,
+    half: bool,
     cache: Path | None,
     report: Report,
 ) -> tuple[keras.Model, dict[str, Any]]:
@@ -105,7 +108,7 @@ def run_recipe(
     keras.utils.set_random_seed(seed)
     size = TINY_SIZE if tiny else recipe.size
     plan = Plan(size, recipe.outputs, None if tiny else ask_for_weights(recipe), tiny)
-    model = build_model(recipe, plan)
+    model = build_model(recipe, plan, half=half)
 
     def load(rows: Any, part: str) -> Any:
         where = None if cache is None else cache / f"{recipe.name}-{protocol}-{part}-{size}.npz"
@@ -124,7 +127,7 @@ def run_recipe(
         report=report,
     )
     record = _describe(recipe, division, protocol, plan, model, result)
-    record |= {"seed": seed, "tiny": tiny, "minutes_cap": minutes}
+    record |= {"seed": seed, "tiny": tiny, "half": half, "minutes_cap": minutes}
     if recipe.folds:
         record["figures"] = score(recipe.classes, result.last, division.test)
         record["best_watched"] = score(recipe.classes, result.best, division.test)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ml import CLASSES
 from ml.data import Row
 from ml.metrics import Array, score_all
+from ml.precision import precision
 from ml.preprocess import FloatArray
 from ml.recipes.pictures import Squares, vary
 from ml.recipes.protocol import Plan, Recipe, RecipeError
@@ -49,14 +50,17 @@ class Fit:
     """Answers on the watched pictures at the end of training."""
 
 
-def build_model(recipe: Recipe, plan: Plan) -> keras.Model:
+def build_model(recipe: Recipe, plan: Plan, *, half: bool = False) -> keras.Model:
     """The compiled network of a recipe.
+
+    :param half: multiply in bfloat16; the outputs are float32 all the same.
 
     :raises RecipeError: when it does not have the published number of parameters.
     """
     import keras
 
-    model = recipe.build(plan)
+    with precision(half=half):
+        model = recipe.build(plan)
     published = plan.size == recipe.size and plan.outputs == recipe.outputs and not plan.tiny
     if published and recipe.parameters not in (None, model.count_params()):
         raise RecipeError(

@@ -13,7 +13,7 @@ from ml import recipes
 from ml.bench.phantoms import draw_bench_set
 from ml.cli import main
 from ml.recipes.pictures import vary
-from ml.recipes.protocol import Augmentation, Plan, RecipeError
+from ml.recipes.protocol import TINY_SIZE, Augmentation, Plan, RecipeError
 from ml.recipes.rows import check_groups, divide, fold_rows, read_source, without_pneumonia
 from ml.recipes.runs import TrainedRecipe
 from ml.recipes.training import answer, build_model, fit
@@ -27,7 +27,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("recipe") / "run"
-    assert main(["train", "--recipe", "conv2_cli", "--tiny", "--out", str(out)]) == 0
+    ask = ["train", "--recipe", "conv2_cli", "--tiny", "--half", "--out", str(out)]
+    assert main(ask) == 0
     return out
 
 
@@ -168,6 +169,7 @@ def test_a_run_records_what_it_is(run: Path) -> None:
     record = json.loads((run / "recipe.json").read_text())
     assert (record["recipe"], record["protocol"], record["tiny"]) == ("conv2_cli", "honest", True)
     assert (record["epochs_reached"], record["epochs_asked"]) == (1, 1)
+    assert record["half"] is True
     assert record["learning"] == {
         f"{source}/{label}": 4
         for source in ("site_a", "site_b")
@@ -209,6 +211,18 @@ def test_without_its_own_run_there_is_no_answer(
     with pytest.raises(RecipeError, match="not the file that was trained"):
         TrainedRecipe.load("conv2_cli", tmp_path)
     assert main(["predict"]) == 1
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+def test_with_half_the_layers_multiply_in_bfloat16_and_the_answers_do_not(name: str) -> None:
+    recipe = recipes.get_recipe(name)
+    model = build_model(recipe, Plan(TINY_SIZE, recipe.outputs, tiny=True), half=True)
+    inner = {layer.compute_dtype for layer in model.layers if layer.weights}
+    assert inner == {"bfloat16", "float32"}
+    assert model.layers[-1].compute_dtype == "float32"
+    assert all(weight.dtype == "float32" for weight in model.weights)
+    whole = build_model(recipe, Plan(TINY_SIZE, recipe.outputs, tiny=True))
+    assert {layer.compute_dtype for layer in whole.layers} == {"float32"}
 
 
 def test_a_run_is_not_overwritten_and_a_recipe_takes_no_foreign_settings(
