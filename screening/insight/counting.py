@@ -36,7 +36,9 @@ class Counts:
 
     ``waits`` are the seconds from arrival to result by ``WAIT_EDGES``; ``shares`` the
     probabilities of each class by ``SHARE_EDGES``; ``looks`` the image statistics by ``EDGES``;
-    ``sums`` their totals, for means. Keys of histograms are the numbers of the bins.
+    ``sums`` their totals, for means. Keys of histograms are the numbers of the bins. ``doubts``
+    counts, among the ``answers`` that say how far they can be trusted, those that are uncertain,
+    those that are unreliable, and those with a caution, by its code.
     """
 
     studies: int = 0
@@ -50,6 +52,7 @@ class Counts:
     formats: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
     shares: Counter[str] = field(default_factory=Counter)
+    doubts: Counter[str] = field(default_factory=Counter)
     looks: Counter[str] = field(default_factory=Counter)
     sums: Any = field(default_factory=Counter)  # a counter of floats
 
@@ -164,14 +167,18 @@ def _count_results(counts: Counts, when: dict[str, Any], arrived: dict[UUID, dat
         "p_normal",
         "model_version__name",
         "model_version__version",
+        "evidence__uncertain",
+        "evidence__shortcut__verdict",
+        "evidence__caution__code",
     ):
         first.setdefault(image, created_at)
         newest[image] = tuple(answer)
     for image, created_at in first.items():
         waited = max((created_at - arrived.get(image, created_at)).total_seconds(), 0.0)
         counts.waits[str(bin_of(waited, WAIT_EDGES))] += 1
-    for label, covid, pneumonia, normal, model, version in newest.values():
+    for label, covid, pneumonia, normal, model, version, *doubts in newest.values():
         counts.labels[label] += 1
+        _count_doubts(counts, *doubts)
         counts.models[f"{model} {version}"] += 1
         for name, share in zip(
             (Label.COVID, Label.PNEUMONIA, Label.NORMAL), (covid, pneumonia, normal), strict=True
@@ -179,6 +186,20 @@ def _count_results(counts: Counts, when: dict[str, Any], arrived: dict[UUID, dat
             counts.shares[f"{name.value}:{bin_of(share, SHARE_EDGES)}"] += 1
             counts.sums[name.value] += share
             counts.sums[f"{name.value}:n"] += 1
+
+
+def _count_doubts(
+    counts: Counts, uncertain: bool | None, verdict: str | None, caution: str | None
+) -> None:
+    if uncertain is None:  # A model that says nothing of the kind.
+        return
+    counts.doubts["answers"] += 1
+    if uncertain:
+        counts.doubts["uncertain"] += 1
+    if verdict == "unreliable":
+        counts.doubts["unreliable"] += 1
+    if caution:
+        counts.doubts[caution] += 1
 
 
 def _count_looks(counts: Counts, when: dict[str, Any]) -> None:

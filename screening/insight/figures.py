@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from screening.insight import charts
 from screening.insight.charts import Series
 from screening.insight.counting import Counts, overrides
+from screening.insight.doubt_figure import doubts
 from screening.insight.drift_figures import answer_drift, image_drift
 from screening.insight.figure import (
     CLASSES,
@@ -262,6 +263,7 @@ FIGURES: dict[str, Callable[[Material], Figure]] = {
     "studies": studies,
     "waits": waits,
     "classes": classes,
+    "doubts": doubts,
     "reasons": reasons,
     "overrides": override_rate,
     "answer-drift": answer_drift,

@@ -31,6 +31,7 @@ def material(user: User, site: Site, span: Span, reference: Span | None) -> Mate
             now.labels.clear()
             now.models.clear()
             now.shares.clear()
+            now.doubts.clear()
         days[today] = now
     known = _stored(user, site, reference) if reference else {}
     is_short = len(span.days) <= BY_DAY_UP_TO

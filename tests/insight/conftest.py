@@ -60,13 +60,21 @@ def move(image: Image, days: int) -> None:
 def make_day(north: Site) -> MakeDay:
     """A counted day of North with so many answers, COVID-19 having ``share`` in each of them."""
 
-    def make(ago: int, answers: int = 20, share: float = 0.05, **looks: int) -> DailyFigures:
+    def make(
+        ago: int,
+        answers: int = 20,
+        share: float = 0.05,
+        doubts: dict[str, int] | None = None,
+        **looks: int,
+    ) -> DailyFigures:
         counts = Counts(studies=answers, images=answers)
         counts.statuses["done"] = answers
         counts.labels["covid" if share > 0.5 else "normal"] = answers
         counts.models["phantom-net 1.2.0"] = answers
         for name, value in (("covid", share), ("pneumonia", 0.01), ("normal", 0.99 - share)):
             counts.shares[f"{name}:{bin_of(value, SHARE_EDGES)}"] = answers
+        if doubts is not None:
+            counts.doubts.update({"answers": answers, **doubts})
         counts.formats.update(looks or {"png": answers})
         return DailyFigures.objects.create(
             site=north,

@@ -11,9 +11,11 @@ from screening.accounts.models import Site, User
 from screening.insight import counting
 from screening.insight.counting import WAIT_EDGES, Counts, bin_of, quantile
 from screening.insight.rollup import count_day, today_at
+from screening.patients.models import Patient
 from screening.reading.models import Stance
 from screening.studies.models import Image
 from tests.insight.conftest import sign
+from tests.record import rows
 
 
 def test_a_day_is_counted_by_what_became_of_its_images(
@@ -30,6 +32,27 @@ def test_a_day_is_counted_by_what_became_of_its_images(
     assert counting.overrides(counts) == (1, 2)
     assert counts.wait_quantile(0.5) is not None
     assert count_day(south, today_at(south)) == Counts()
+
+
+def test_doubts_are_counted_among_the_answers_that_carry_some(
+    clinician_a: User, patient_a: Patient, north: Site
+) -> None:
+    carried = [
+        None,
+        rows.evidence(),
+        rows.evidence(possible=("covid", "pneumonia"), verdict="unreliable"),
+        rows.evidence(caution="Unlike the others.", caution_code="unfamiliar"),
+        rows.evidence(possible=(), verdict="unknown", caution="Cut off."),
+    ]
+    for seed, one in enumerate(carried, start=1):
+        rows.finish(rows.send_image(clinician_a, patient_a, seed=seed), carried=one)
+    assert count_day(north, today_at(north)).doubts == {
+        "answers": 4,
+        "uncertain": 2,
+        "unreliable": 1,
+        "unfamiliar": 1,
+        "cropped": 1,
+    }
 
 
 def test_a_draft_is_no_reading(day_of_north: list[Image], north: Site, clinician_a: User) -> None:

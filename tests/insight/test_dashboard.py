@@ -89,6 +89,32 @@ def test_another_export_format_is_drift_of_images(
     assert "The images have changed in File type" in page(client_of(admin_a))
 
 
+def test_films_unlike_those_learnt_from_raise_a_line(
+    make_day: MakeDay, admin_a: User, client_of: ClientOf
+) -> None:
+    client = client_of(admin_a)
+    usual = {"uncertain": 2, "unreliable": 3}
+    for ago in range(15, 40):
+        make_day(ago, doubts=usual)
+    shown = page(client)
+    assert "10.0\xa0% uncertain, 15.0\xa0% unreliable, 0.0\xa0% unfamiliar." in shown
+    assert "Nothing drifts beyond its limit." in shown
+    for ago in range(1, 15):
+        make_day(ago, doubts={**usual, "unfamiliar": 3})
+    assert "Many films are unlike those that the model learnt from" in page(client)
+    weeks = [row for row in numbers(client, "doubts") if row["unfamiliar"]]
+    assert float(weeks[-1]["unfamiliar"]) == 0.15
+    assert int(weeks[-1]["answers"]) % 20 == 0
+
+
+def test_days_counted_before_doubts_were_say_nothing_of_them(
+    make_day: MakeDay, admin_a: User, client_of: ClientOf
+) -> None:
+    make_day(3)
+    assert "– uncertain, – unreliable, – unfamiliar." in page(client_of(admin_a))
+    assert {row["uncertain"] for row in numbers(client_of(admin_a), "doubts")} == {""}
+
+
 def test_the_reference_can_be_chosen(make_day: MakeDay, admin_a: User, client_of: ClientOf) -> None:
     for ago in range(1, 60):
         make_day(ago, share=0.95 if ago < 14 else 0.05)
@@ -111,8 +137,8 @@ def test_a_site_that_reads_blind_first_tells_no_single_answer(
 ) -> None:
     today = timezone.localdate()
     monday = today - dt.timedelta(days=today.weekday())
-    make_day((today - monday).days + 3, answers=3)
-    make_day((today - monday).days + 10, answers=12)
+    make_day((today - monday).days + 3, answers=3, doubts={"uncertain": 1})
+    make_day((today - monday).days + 10, answers=12, doubts={"uncertain": 3})
     span = {"first": monday - dt.timedelta(days=14), "last": today}
     client = client_of(admin_a)
     before = numbers(client, "classes", **span)
@@ -120,6 +146,8 @@ def test_a_site_that_reads_blind_first_tells_no_single_answer(
     set_blind_first(actor=admin_a, site=north, is_on=True)
     after = numbers(client, "classes", **span)
     assert [row["normal"] for row in after] == ["12", "", ""]
+    doubts = numbers(client, "doubts", **span)
+    assert [row["uncertain"] for row in doubts] == ["0.25", "", ""]
     assert "reads blind first" in page(client)
 
 
