@@ -145,6 +145,8 @@ def _recipes(content: Json, evaluation: Json | None) -> tuple[Block, ...]:
             continue
         for task, words in (("three_classes", "three classes"), ("covid_normal", "COVID/normal")):
             part = row[task]
+            if not part["folds_done"] and not row.get("claims"):
+                continue  # a network of our own that nobody asked for
             done = f"{part['folds_done']} of {part['folds']} folds"
             rows.append(
                 (

@@ -290,12 +290,64 @@ def fit_head(
         penalty[:-1, :-1] = held / spread[:, np.newaxis] / spread
     # the bias is free; a little keeps the matrix whole
     penalty[np.diag_indices_from(penalty)] += np.r_[np.full(len(spread), ridge), 1e-6]
-    bound = 0.5 * (inputs.T * shares.astype(np.float32)) @ inputs / len(inputs)
-    inverse = np.linalg.inv(bound.astype(np.float64) + penalty)
     kernel = np.zeros((inputs.shape[1], classes))
     if start is not None:
         kernel[:-1] = start.kernel * spread[:, np.newaxis]
         kernel[-1] = start.bias + centre @ start.kernel
+    kernel = _descend(inputs, targets, shares, penalty, kernel, steps)
+    weights = kernel[:-1] / spread[:, np.newaxis]
+    return Head(weights, kernel[-1] - centre @ weights)
+
+
+def fit_in_span(
+    means: npt.NDArray[Any],
+    labels: npt.NDArray[np.int64],
+    shares: Array,
+    ridge: float,
+    steps: int = 400,
+    classes: int = len(CLASSES),
+) -> Head:
+    """What ``fit_head`` finds with nothing to hold back, for fewer looks than there are means.
+
+    The best kernel is then a sum of the looks (Kimeldorf & Wahba 1971), so that as many numbers as
+    there are looks are searched for instead of one for each mean.
+    """
+    count = means.shape[1]
+    means, labels = means.reshape(-1, means.shape[2]), labels.repeat(count)
+    centre = means.mean(axis=0, dtype=np.float64)
+    spread = means.std(axis=0, dtype=np.float64) + 1e-6
+    looks = ((means - centre) / spread).astype(np.float32)
+    powers, turn = np.linalg.eigh((looks @ looks.T).astype(np.float64))
+    kept = powers > powers[-1] * 1e-7
+    sizes, turn = np.sqrt(powers[kept]), turn[:, kept]
+    inputs = np.c_[turn * sizes, np.ones(len(looks))].astype(np.float32)
+    penalty = np.diag(np.r_[np.full(len(sizes), ridge), 1e-6])
+    kernel = _descend(
+        inputs,
+        np.eye(classes)[labels],
+        shares.repeat(count),
+        penalty,
+        np.zeros((inputs.shape[1], classes)),
+        steps,
+    )
+    weights = looks.T @ (turn / sizes @ kernel[:-1]) / spread[:, np.newaxis]
+    return Head(weights, kernel[-1] - centre @ weights)
+
+
+def _descend(
+    inputs: npt.NDArray[Any],
+    targets: Array,
+    shares: Array,
+    penalty: Array,
+    kernel: Array,
+    steps: int,
+) -> Array:
+    """The kernel with the least weighted log loss and penalty, from ``kernel`` on.
+
+    :param inputs: (n, inputs), the last of them 1 for the bias. :param targets: (n, classes).
+    """
+    bound = 0.5 * (inputs.T * shares.astype(np.float32)) @ inputs / len(inputs)
+    inverse = np.linalg.inv(bound.astype(np.float64) + penalty)
     ahead, momentum = kernel, 1.0
     for _ in range(steps):
         chances = _softmax(inputs @ ahead.astype(np.float32))
@@ -310,8 +362,7 @@ def fit_head(
         kernel, momentum = moved, following
         if np.abs(slope).max() < FLAT:
             break
-    weights = kernel[:-1] / spread[:, np.newaxis]
-    return Head(weights, kernel[-1] - centre @ weights)
+    return kernel
 
 
 def _softmax(logits: Array) -> Array:

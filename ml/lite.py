@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 Weights = Mapping[str, npt.NDArray[np.float32]]
 """By layer: ``NAME/kernel`` as Keras has it, and ``NAME/bias``."""
 
-STAGES: Final = (
-    # kernel, stride, expansion, channels, blocks
+Stages = tuple[tuple[int, int, int, int, int], ...]
+"""Of each stage: kernel, stride, expansion, channels, blocks."""
+STAGES: Final[Stages] = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -43,6 +44,26 @@ STAGES: Final = (
     (3, 1, 6, 320, 1),
 )
 """Tan & Le 2019, table 1, without squeeze-and-excitation, as the Lite variants have it."""
+DEEPER: Final[Stages] = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 3),
+    (5, 2, 6, 40, 3),
+    (3, 2, 6, 80, 4),
+    (5, 1, 6, 112, 4),
+    (5, 2, 6, 192, 5),
+    (3, 1, 6, 320, 1),
+)
+"""Lite1: a tenth deeper. Only benches use it and the next."""
+WIDER: Final[Stages] = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 3),
+    (5, 2, 6, 48, 3),
+    (3, 2, 6, 88, 4),
+    (5, 1, 6, 120, 4),
+    (5, 2, 6, 208, 5),
+    (3, 1, 6, 352, 1),
+)
+"""Lite2: a tenth wider and a fifth deeper."""
 STEM: Final = 32
 TOP: Final = 1280
 TAPS: Final = {"fine": 40, "middle": 112, "coarse": 320, "top": TOP}
@@ -67,7 +88,7 @@ def build_network(size: int) -> keras.Model:
     """
     import keras
 
-    inputs, taps, weights = _maps(size)
+    inputs, taps, weights = maps_of(size)
     side = taps["fine"].shape[1]
     parts = []
     for name, maps in taps.items():
@@ -92,7 +113,7 @@ def build_features(size: int) -> keras.Model:
     head is fitted on."""
     import keras
 
-    inputs, taps, weights = _maps(size)
+    inputs, taps, weights = maps_of(size)
     means = [
         keras.layers.GlobalAveragePooling2D()(keras.layers.Multiply()([maps, weights[name]]))
         for name, maps in taps.items()
@@ -128,8 +149,9 @@ def set_head(
         network.get_layer(f"head_{name}").set_weights(in_half(values))
 
 
-def _maps(size: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Inputs, the maps of each tap, and how much each of their places counts, 1 on average."""
+def maps_of(size: int, stages: Stages = STAGES) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Inputs, the maps of each tap, and how much each of their places counts, 1 on average, as
+    symbols of Keras."""
     import keras
 
     if size % SHRINK:
@@ -139,7 +161,7 @@ def _maps(size: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     x = _convolve(inputs[..., :1], STEM, 3, 2, "stem")
     taps: dict[str, Any] = {}
     number = 0
-    for stage, (kernel, stride, expansion, channels, blocks) in enumerate(STAGES):
+    for stage, (kernel, stride, expansion, channels, blocks) in enumerate(stages):
         for block in range(blocks):
             x = _block(x, kernel, stride if block == 0 else 1, expansion, channels, number)
             number += 1

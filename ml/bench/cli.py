@@ -29,6 +29,14 @@ def add_bench(commands: Any, default_manifest: Path) -> None:
         "that left darkcovidnet out",
     )
     _backbone(recipes, "also heads on this backbone, on the folds")
+    recipes.add_argument(
+        "--more-backbones",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="for thorascreen_many, beside --backbone; repeatable",
+    )
     recipes.set_defaults(run=_recipes)
     baselines = benches.add_parser("baselines", help="what a thumbnail or the border gives away")
     _common(baselines, default_manifest)
@@ -86,6 +94,7 @@ def _recipes(options: argparse.Namespace) -> int:
             tasks=(options.task,) if options.task else TASKS,
             start_from=options.start_from,
             backbone=options.backbone,
+            more_backbones=tuple(options.more_backbones),
         )
         result = bench_recipes(options.manifest, options.json, _folder(options), asked)
         return recipes_table(result)

@@ -26,6 +26,8 @@ from ml import CLASSES, recipes
 from ml.bench.cells import Cell, Cells, write_json
 from ml.bench.folds import run_own_network
 from ml.bench.heads import Heads
+from ml.bench.many import ManyHeads
+from ml.bench.many import smoke_config as smoke_many
 from ml.bench.phantoms import draw_bench_set
 from ml.head import HeadConfig
 from ml.head import smoke_config as smoke_head
@@ -44,7 +46,9 @@ OURS_HEAD: Final = "thorascreen_head"
 OURS_WHOLE: Final = "thorascreen_whole"
 """The same, shown whole films and nothing else, as DarkCovidNet is. All films of two of the classes
 are of one hospital here, so that there is less to be held back from, and more to be seen."""
-NETWORKS: Final = (OURS, OURS_STARTED, OURS_HEAD, OURS_WHOLE)
+OURS_MANY: Final = "thorascreen_many"
+"""Heads on whole films, several backbones and sizes; their mean. Too slow to be released."""
+NETWORKS: Final = (OURS, OURS_STARTED, OURS_HEAD, OURS_WHOLE, OURS_MANY)
 HEADS: Final = (OURS_HEAD, OURS_WHOLE)
 WHOLE: Final = HeadConfig(view="whole", ridges=(3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003))
 """A thousand films bear a stronger ridge than ten thousand."""
@@ -70,6 +74,8 @@ class Options:
     """A run of ``bench sources`` without darkcovidnet, for ``OURS_STARTED``."""
     backbone: Path | None = None
     """Weights for ``HEADS``."""
+    more_backbones: tuple[Path, ...] = ()
+    """Further ones for ``OURS_MANY``, beside ``backbone``."""
 
     def names(self) -> tuple[str, ...]:
         """The rows of the table that are wanted.
@@ -80,7 +86,7 @@ class Options:
             *recipes.NAMES,
             OURS,
             *((OURS_STARTED,) if self.start_from else ()),
-            *(HEADS if self.backbone else ()),
+            *((*HEADS, OURS_MANY) if self.backbone else ()),
         )
         unknown = [name for name in self.only if name not in everything]
         if unknown:
@@ -145,6 +151,20 @@ class _Bench:
             among=self.source.folds,
         )
 
+    @cached_property
+    def many_heads(self) -> ManyHeads:
+        """What fits a head for each backbone and size."""
+        options = self.options
+        if options.backbone is None:
+            raise RecipeError(f"{OURS_MANY} needs a backbone.")
+        return ManyHeads(
+            [row for row in self.source.rows if row.name in self.source.folds],
+            [options.backbone, *options.more_backbones],
+            self.out / "many",
+            self.report,
+            smoke_many() if options.tiny else None,
+        )
+
     def _heads_of(self, name: str) -> Heads:
         return self.heads if name == OURS_HEAD else self.whole_heads
 
@@ -169,6 +189,8 @@ class _Bench:
         asked = {**self.asked, "minutes": self.options.minutes}
         if name in HEADS:
             asked |= self._heads_of(name).asked
+        elif name == OURS_MANY:
+            asked |= self.many_heads.asked
         elif self.options.half:
             asked["half"] = True
         self.cells.get(f"{name}-{label}", asked, lambda: self._compute(name, label))
@@ -194,6 +216,8 @@ class _Bench:
         if name in HEADS:
             heads = self._heads_of(name)
             return {"recipe": name, **heads.on_fold(recipe, self.source, int(fold), options.seed)}
+        if name == OURS_MANY:
+            return {"recipe": name, **self.many_heads.on_fold(recipe, self.source, int(fold))}
         if name in NETWORKS:
             common["start_from"] = options.start_from if name == OURS_STARTED else None
             runs = self.out / "runs" / f"{name}-{label}-seed{options.seed}"
