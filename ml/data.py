@@ -135,9 +135,9 @@ def selection_rows(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.split == SELECTION_SPLIT and row.label in CLASSES]
 
 
-def labels_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
-    """Class numbers, (n,) int64, in the order of ``CLASSES``."""
-    return np.array([CLASSES.index(row.label) for row in rows], dtype=np.int64)
+def labels_of(rows: Sequence[Row], classes: Sequence[str] = CLASSES) -> npt.NDArray[np.int64]:
+    """Class numbers, (n,) int64, in the order of ``classes``."""
+    return np.array([classes.index(row.label) for row in rows], dtype=np.int64)
 
 
 def count_cells(rows: Iterable[Row]) -> dict[str, int]:

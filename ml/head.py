@@ -219,8 +219,7 @@ def choose_head(
     :param exchanged: learning pictures in other surroundings; None for nothing to hold the head
         back from there.
     """
-    labels = np.array([classes.index(row.label) for row in learning])
-    targets = np.array([classes.index(row.label) for row in selection])
+    labels, targets = (data.labels_of(rows, classes) for rows in (learning, selection))
     shares = weigh(learning, config.sampling_power)
     held = hold_back(means, learning, config, exchanged)
     losses: dict[float, float] = {}
@@ -276,14 +275,8 @@ def fit_head(
     :param held: (FEATURES, FEATURES), symmetric, of ``ml.restraint``: ``kᵀ held k / 2`` is added
         for the kernel ``k`` of each class.
     """
-    count = means.shape[1]
-    means, labels = means.reshape(-1, means.shape[2]), labels.repeat(count)
-    shares = shares.repeat(count)
-    centre = means.mean(axis=0, dtype=np.float64)
-    spread = means.std(axis=0, dtype=np.float64) + 1e-6
-    # half the memory to go through in every step; sums over thousands of rows keep six digits
-    inputs = np.c_[(means - centre) / spread, np.ones(len(means))].astype(np.float32)
-    targets = np.eye(classes)[labels]
+    looks, centre, spread = _standardise(means)
+    inputs = np.c_[looks, np.ones(len(looks), dtype=np.float32)]
     penalty = np.zeros((inputs.shape[1], inputs.shape[1]))
     if held is not None:
         # of standardised means, like everything here
@@ -294,6 +287,8 @@ def fit_head(
     if start is not None:
         kernel[:-1] = start.kernel * spread[:, np.newaxis]
         kernel[-1] = start.bias + centre @ start.kernel
+    targets = np.eye(classes)[labels.repeat(means.shape[1])]
+    shares = shares.repeat(means.shape[1])
     kernel = _descend(inputs, targets, shares, penalty, kernel, steps)
     weights = kernel[:-1] / spread[:, np.newaxis]
     return Head(weights, kernel[-1] - centre @ weights)
@@ -312,26 +307,28 @@ def fit_in_span(
     The best kernel is then a sum of the looks (Kimeldorf & Wahba 1971), so that as many numbers as
     there are looks are searched for instead of one for each mean.
     """
-    count = means.shape[1]
-    means, labels = means.reshape(-1, means.shape[2]), labels.repeat(count)
-    centre = means.mean(axis=0, dtype=np.float64)
-    spread = means.std(axis=0, dtype=np.float64) + 1e-6
-    looks = ((means - centre) / spread).astype(np.float32)
+    looks, centre, spread = _standardise(means)
     powers, turn = np.linalg.eigh((looks @ looks.T).astype(np.float64))
     kept = powers > powers[-1] * 1e-7
     sizes, turn = np.sqrt(powers[kept]), turn[:, kept]
     inputs = np.c_[turn * sizes, np.ones(len(looks))].astype(np.float32)
     penalty = np.diag(np.r_[np.full(len(sizes), ridge), 1e-6])
-    kernel = _descend(
-        inputs,
-        np.eye(classes)[labels],
-        shares.repeat(count),
-        penalty,
-        np.zeros((inputs.shape[1], classes)),
-        steps,
-    )
+    targets = np.eye(classes)[labels.repeat(means.shape[1])]
+    shares = shares.repeat(means.shape[1])
+    kernel = np.zeros((inputs.shape[1], classes))
+    kernel = _descend(inputs, targets, shares, penalty, kernel, steps)
     weights = looks.T @ (turn / sizes @ kernel[:-1]) / spread[:, np.newaxis]
     return Head(weights, kernel[-1] - centre @ weights)
+
+
+def _standardise(means: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], Array, Array]:
+    """Every look a row of its own, (n · looks, FEATURES), with mean 0 and deviation 1 in each
+    column; and what was taken off and divided by, (FEATURES,) each."""
+    means = means.reshape(-1, means.shape[2])
+    centre = means.mean(axis=0, dtype=np.float64)
+    spread = means.std(axis=0, dtype=np.float64) + 1e-6
+    # half the memory to go through in every step; sums over thousands of rows keep six digits
+    return ((means - centre) / spread).astype(np.float32), centre, spread
 
 
 def _descend(

@@ -17,6 +17,7 @@ see the same picture, so that their kernels are added up once, and its batch nor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,26 +45,25 @@ STAGES: Final[Stages] = (
     (3, 1, 6, 320, 1),
 )
 """Tan & Le 2019, table 1, without squeeze-and-excitation, as the Lite variants have it."""
-DEEPER: Final[Stages] = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 3),
-    (5, 2, 6, 40, 3),
-    (3, 2, 6, 80, 4),
-    (5, 1, 6, 112, 4),
-    (5, 2, 6, 192, 5),
-    (3, 1, 6, 320, 1),
-)
-"""Lite1: a tenth deeper. Only benches use it and the next."""
-WIDER: Final[Stages] = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 3),
-    (5, 2, 6, 48, 3),
-    (3, 2, 6, 88, 4),
-    (5, 1, 6, 120, 4),
-    (5, 2, 6, 208, 5),
-    (3, 1, 6, 352, 1),
-)
-"""Lite2: a tenth wider and a fifth deeper."""
+
+
+def _scale(wider: float, deeper: float) -> Stages:
+    """Stages with more channels, in eights, and more blocks, but for the first and the last stage
+    (Tan & Le 2019, section 3.3, as the Lite variants have it)."""
+    ends = STAGES[0], STAGES[-1]
+    scaled = []
+    for stage in STAGES:
+        kernel, stride, expansion, channels, blocks = stage
+        channels = int(channels * wider + 4) // 8 * 8
+        blocks = blocks if stage in ends else math.ceil(blocks * deeper)
+        scaled.append((kernel, stride, expansion, channels, blocks))
+    return tuple(scaled)
+
+
+DEEPER: Final = _scale(1.0, 1.1)
+"""Lite1. Only benches use it and the next."""
+WIDER: Final = _scale(1.1, 1.2)
+"""Lite2."""
 STEM: Final = 32
 TOP: Final = 1280
 TAPS: Final = {"fine": 40, "middle": 112, "coarse": 320, "top": TOP}

@@ -81,7 +81,7 @@ def run_own_network(
         "watched": count_cells(watched),
         "test": count_cells(division.test),
         "size": config.size,
-        "half": half,
+        "half": config.half,
         "minutes_cap": minutes,
         **progress_of(run, config.epochs),
         "figures": score(recipe.classes, answers, division.test),

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,16 @@ import numpy.typing as npt
 from ml import CLASSES
 from ml.bench.cells import Cell, plain
 from ml.bench.folds import set_aside
-from ml.data import Row, count_cells, read_manifest, training_rows
+from ml.data import Row, count_cells, labels_of, read_manifest, training_rows
 from ml.head import Choice, Head, HeadConfig, choose_head, fit_head, hold_back, weigh
 from ml.lite_weights import fingerprint, load_weights
 from ml.means import Exchanged, measure_exchanged, measure_means
 from ml.recipes.protocol import Recipe
 from ml.recipes.rows import Source, fold_rows
 from ml.recipes.training import Report, score
+
+AT_ONCE: Final = {"epochs_asked": 1, "epochs_reached": 1, "stopped": "epochs"}
+"""How far a head's training went, in a recipe's words: the pictures are looked at once."""
 
 
 class Heads:
@@ -121,7 +124,7 @@ class Heads:
     def fit(self, learning: Sequence[Row], ridge: float, classes: Sequence[str]) -> Head:
         """A head with a known ridge, held back only from what differs between sources."""
         means, config = self.learnt_of(learning), self.config
-        labels = np.array([classes.index(row.label) for row in learning])
+        labels = labels_of(learning, classes)
         shares = weigh(learning, config.sampling_power)
         held = hold_back(means, learning, config, None)
         return fit_head(means, labels, shares, ridge, config.steps, len(classes), held=held)
@@ -159,9 +162,6 @@ class Heads:
             "ridge": chosen.ridge,
             "size": self.config.size,
             "view": self.config.view,
-            # the pictures are looked at once, as they are
-            "epochs_asked": 1,
-            "epochs_reached": 1,
-            "stopped": "epochs",
+            **AT_ONCE,
             "figures": score(classes, answers, test),
         }

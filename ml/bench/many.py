@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,8 @@ import numpy.typing as npt
 
 from ml import lite
 from ml.bench.cells import plain
-from ml.data import Row, count_cells, load_squares
+from ml.bench.heads import AT_ONCE
+from ml.data import Row, count_cells, labels_of, load_squares
 from ml.head import fit_in_span, weigh
 from ml.lite import Weights
 from ml.lite_weights import fingerprint, load_weights, stages_of
@@ -78,7 +80,6 @@ class ManyHeads:
         }
         """What decides a cell, besides its rows."""
         self._places = {row.name: place for place, row in enumerate(self._rows)}
-        self._moments: list[Moments] | None = None
 
     def on_fold(self, recipe: Recipe, source: Source, fold: int) -> dict[str, Any]:
         """A fold of DarkCovidNet, learnt from all of the other folds and nothing else."""
@@ -88,12 +89,9 @@ class ManyHeads:
             "protocol": "honest",
             "learning": count_cells(division.learning),
             "test": count_cells(division.test),
-            "heads": len(self._seen()),
+            "heads": len(self._seen),
             "ridge": self.config.ridge,
-            # the pictures are looked at once, as they are
-            "epochs_asked": 1,
-            "epochs_reached": 1,
-            "stopped": "epochs",
+            **AT_ONCE,
             "figures": score(recipe.classes, answers, division.test),
         }
 
@@ -103,10 +101,10 @@ class ManyHeads:
         """Probabilities, (n, classes)."""
         config = self.config
         first, second = ([self._places[row.name] for row in part] for part in (learning, test))
-        labels = np.array([classes.index(row.label) for row in learning])
+        labels = labels_of(learning, classes)
         shares = weigh(learning, config.sampling_power)
         logs = []
-        for seen in self._seen():
+        for seen in self._seen:
             head = fit_in_span(
                 seen[first], labels, shares, config.ridge, config.steps, len(classes)
             )
@@ -116,13 +114,10 @@ class ManyHeads:
         answers: Array = raised / raised.sum(axis=1, keepdims=True)
         return answers
 
+    @cached_property
     def _seen(self) -> list[Moments]:
-        """What each backbone saw at each size, computed once and kept in the folder."""
-        if self._moments is None:
-            self._moments = [
-                self._look(mark, size) for size in self.config.sizes for mark in self._backbones
-            ]
-        return self._moments
+        """What each backbone saw at each size, kept in the folder."""
+        return [self._look(mark, size) for size in self.config.sizes for mark in self._backbones]
 
     def _look(self, mark: str, size: int) -> Moments:
         kept = self._folder / f"moments-{mark[:12]}-{size}.npz"

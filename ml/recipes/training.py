@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import CLASSES
-from ml.data import Row
+from ml.data import Row, labels_of
 from ml.metrics import Array, score_all
 from ml.precision import precision
 from ml.preprocess import FloatArray
@@ -75,7 +75,7 @@ def build_model(recipe: Recipe, plan: Plan, *, half: bool = False) -> keras.Mode
 
 def targets_of(recipe: Recipe, rows: Sequence[Row]) -> FloatArray:
     """What the outputs should be: (n, 1) for a sigmoid, one-hot (n, classes) for a softmax."""
-    numbers = np.array([recipe.classes.index(row.label) for row in rows])
+    numbers = labels_of(rows, recipe.classes)
     if recipe.outputs == 1:
         return numbers.astype(np.float32)[:, np.newaxis]
     targets: FloatArray = np.eye(len(recipe.classes), dtype=np.float32)[numbers]
@@ -206,7 +206,7 @@ def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> float |
 
 
 def _watch(recipe: Recipe, probabilities: Array, rows: Sequence[Row]) -> tuple[float, float]:
-    numbers = np.array([recipe.classes.index(row.label) for row in rows])
+    numbers = labels_of(rows, recipe.classes)
     right = probabilities[np.arange(len(rows)), numbers]
     accuracy = float(np.mean(probabilities.argmax(axis=1) == numbers))
     return accuracy, float(-np.log(np.maximum(right, 1e-7)).mean())

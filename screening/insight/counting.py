@@ -21,6 +21,8 @@ from screening.studies.models import Image, Status, Study
 
 # Upper edges in seconds, each a sixth above the one before: a quantile is exact to about 8 %.
 WAIT_EDGES = tuple(0.1 * (7 / 6) ** step for step in range(96))
+ANSWERS = "answers"
+"""Among doubts: the answers that say how far they can be trusted."""
 SHARE_EDGES = tuple(step / 10 for step in range(1, 10))
 EDGES: dict[str, tuple[float, ...]] = {
     "mean_grey": tuple(step / 20 for step in range(3, 17)),
@@ -193,7 +195,7 @@ def _count_doubts(
 ) -> None:
     if uncertain is None:  # A model that says nothing of the kind.
         return
-    counts.doubts["answers"] += 1
+    counts.doubts[ANSWERS] += 1
     if uncertain:
         counts.doubts["uncertain"] += 1
     if verdict == "unreliable":

@@ -7,15 +7,15 @@ from django.utils.translation import gettext as _
 
 from screening.insight import charts
 from screening.insight.charts import Series
-from screening.insight.counting import Counts
+from screening.insight.counting import ANSWERS, Counts
 from screening.insight.drift import LEAST
 from screening.insight.figure import (
-    FEWEST,
     Alert,
     Column,
     Figure,
     Material,
     axis_of,
+    latest,
     line_key,
     when,
     written,
@@ -25,8 +25,6 @@ LIMIT = 0.05
 """Share of unfamiliar films from which somebody should look. A release is made so that one in a
 hundred of the films it was chosen on is unfamiliar; four of 75 such films are by chance in 0.7 % of
 weeks."""
-ANSWERS = "answers"
-"""Answers that say how far they can be trusted."""
 
 
 def doubts(material: Material) -> Figure:
@@ -37,28 +35,15 @@ def doubts(material: Material) -> Figure:
         "unfamiliar": _("Unfamiliar: unlike the films learnt from"),
     }
     styles = ("series-accent", "series-warn", "series-bad")
-    # What is shown of few answers would tell them; of films it says nothing.
-    shown = [
-        (
-            counts,
-            counts if material.may_tell or counts.results >= FEWEST else Counts(),
-        )
-        for _b, counts in material.weeks
-    ]
+    weeks = [counts for _bucket, counts in material.weeks]
+    # how familiar a film is tells nothing of its answer
+    seen = {name: weeks if name == "unfamiliar" else material.told for name in names}
     series = [
-        Series(
-            words,
-            css,
-            [_share(counts if name == "unfamiliar" else told, name) for counts, told in shown],
-        )
+        Series(words, css, [_share(counts, name) for counts in seen[name]])
         for (name, words), css in zip(names.items(), styles, strict=True)
     ]
-    whole = Counts.total(counts for counts, _told in shown)
-    told = Counts.total(told for _counts, told in shown)
     words = _("%(uncertain)s uncertain, %(unreliable)s unreliable, %(unfamiliar)s unfamiliar.") % {
-        "uncertain": written(_share(told, "uncertain"), "share"),
-        "unreliable": written(_share(told, "unreliable"), "share"),
-        "unfamiliar": written(_share(whole, "unfamiliar"), "share"),
+        name: written(_share(Counts.total(counts), name), "share") for name, counts in seen.items()
     }
     if (alarm := _alarm(material)) is not None:
         material.alerts.append(Alert(alarm, "doubts"))
@@ -97,18 +82,18 @@ def _share(counts: Counts, doubt: str) -> float | None:
 def _alarm(material: Material) -> str | None:
     """A sentence about the newest week with enough answers, if too many of its films are
     unfamiliar."""
-    for bucket, counts in reversed(material.weeks):
-        if counts.doubts[ANSWERS] < LEAST:
-            continue
-        share = _share(counts, "unfamiliar")
-        if share is None or share <= LIMIT:
-            return None
-        return _(
-            "Many films are unlike those that the model learnt from "
-            "(week of %(week)s: %(share)s, limit %(limit)s)."
-        ) % {
-            "week": written(bucket.first, "day"),
-            "share": written(share, "share"),
-            "limit": written(LIMIT, "share"),
-        }
-    return None
+    shares = [
+        _share(counts, "unfamiliar") if counts.doubts[ANSWERS] >= LEAST else None
+        for _bucket, counts in material.weeks
+    ]
+    newest = latest(material.weeks, shares)
+    if newest is None or newest[1] <= LIMIT:
+        return None
+    return _(
+        "Many films are unlike those that the model learnt from "
+        "(week of %(week)s: %(share)s, limit %(limit)s)."
+    ) % {
+        "week": written(newest[0], "day"),
+        "share": written(newest[1], "share"),
+        "limit": written(LIMIT, "share"),
+    }

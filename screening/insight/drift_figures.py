@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -15,33 +13,30 @@ from screening.insight.charts import Series
 from screening.insight.counting import EDGES, SHARE_EDGES, Counts
 from screening.insight.figure import (
     CLASSES,
-    FEWEST,
     LOOKS,
     Alert,
     Column,
     Figure,
     Material,
     axis_of,
+    latest,
     line_key,
     when,
     written,
 )
-from screening.insight.periods import Bucket
 
 
 def answer_drift(material: Material) -> Figure:
     bins = len(SHARE_EDGES) + 1
 
     def index(counts: Counts, label: Label) -> float | None:
-        if not material.may_tell and counts.results < FEWEST:
-            return None
         return drift.stability_index(
             material.reference.histogram("shares", label.value, bins),
             counts.histogram("shares", label.value, bins),
         )
 
     series = [
-        Series(str(label.label), css, [index(counts, label) for _b, counts in material.weeks])
+        Series(str(label.label), css, [index(counts, label) for counts in material.told])
         for label, css in CLASSES
     ]
     return _drift_figure(
@@ -98,14 +93,14 @@ def _drift_figure(
 ) -> Figure:
     alerts = []
     for one in series:
-        latest = _latest(material.weeks, one.values)
-        if latest is not None and latest[1] > drift.LIMIT:
+        newest = latest(material.weeks, one.values)
+        if newest is not None and newest[1] > drift.LIMIT:
             alerts.append(
                 alarm
                 % {
                     "what": one.name,
-                    "week": written(latest[0], "day"),
-                    "index": written(latest[1], "index"),
+                    "week": written(newest[0], "day"),
+                    "index": written(newest[1], "index"),
                     "limit": written(drift.LIMIT, "index"),
                 }
             )
@@ -144,13 +139,3 @@ def _drift_figure(
             "patients?"
         ),
     )
-
-
-def _latest(
-    weeks: list[tuple[Bucket, Counts]], values: Sequence[float | None]
-) -> tuple[date, float] | None:
-    """The newest week that says anything."""
-    for (bucket, _counts), value in zip(reversed(weeks), reversed(values), strict=True):
-        if value is not None:
-            return bucket.first, value
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from django.utils.formats import date_format, number_format
@@ -86,6 +87,14 @@ class Material:
     by_day: bool = True
     alerts: list[Alert] = field(default_factory=list)
 
+    @property
+    def told(self) -> list[Counts]:
+        """The weeks as far as their answers may be told: empty where there are too few of them."""
+        return [
+            counts if self.may_tell or counts.results >= FEWEST else Counts()
+            for _bucket, counts in self.weeks
+        ]
+
 
 def written(value: Any, kind: str) -> str:
     """A value as a person reads it in the language at hand; a dash for None."""
@@ -123,6 +132,16 @@ def when(material_by_day: bool) -> Column:
         if material_by_day
         else Column("week_of", _("Week of"), "day")
     )
+
+
+def latest(
+    weeks: Sequence[tuple[Bucket, Counts]], values: Sequence[float | None]
+) -> tuple[date, float] | None:
+    """The newest week that says anything."""
+    for (bucket, _counts), value in zip(reversed(weeks), reversed(values), strict=True):
+        if value is not None:
+            return bucket.first, value
+    return None
 
 
 def line_key(series: Sequence[Series]) -> list[tuple[SafeString, str]]:

@@ -89,10 +89,7 @@ def waits(material: Material) -> Figure:
 
 def classes(material: Material) -> Figure:
     title = _("What the model answered")
-    shown = [
-        counts if material.may_tell or counts.results >= FEWEST else Counts()
-        for _b, counts in material.weeks
-    ]
+    shown = material.told
     series = [
         Series(
             str(label.label),

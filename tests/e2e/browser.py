@@ -48,7 +48,7 @@ PHONE = {"width": 360, "height": 740}
 def chromium() -> Iterator[Browser]:
     """Start the browser; nothing is downloaded."""
     with sync_playwright() as playwright:
-        browser = _launch(playwright.chromium)
+        browser = launch(playwright.chromium)
         try:
             yield browser
         finally:
@@ -83,8 +83,9 @@ def _kill_chromium() -> None:
             continue  # It has gone by itself.
 
 
-def _launch(kind: BrowserType) -> Browser:
-    return kind.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+def launch(kind: BrowserType, *more: str) -> Browser:
+    """Start a browser, with further switches."""
+    return kind.launch(executable_path=str(CHROMIUM), args=[*ARGUMENTS, *more])
 
 
 class Chromiums:
@@ -99,7 +100,7 @@ class Chromiums:
 
     def renew(self) -> Browser:
         """A new browser for this test and all that follow; the earlier one is left to its fate."""
-        self.current = _launch(self.current.browser_type)
+        self.current = launch(self.current.browser_type)
         self._later.append(self.current)
         return self.current
 

